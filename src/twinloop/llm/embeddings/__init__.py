@@ -1,0 +1,1 @@
+"""Texts become vectors: the embedder port and the revisions of kind ``embedder``."""
