@@ -1,0 +1,1 @@
+"""Immutable revisions, their aliases and their lineage."""

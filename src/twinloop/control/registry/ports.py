@@ -1,0 +1,23 @@
+"""What a lane tells the registry about each kind of revision it produces."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from twinloop.core.digests import Digest
+
+
+class Kind(Protocol):
+    """One kind of revision. The registry knows kinds only through this."""
+
+    @property
+    def name(self) -> str: ...
+
+    def validate(self, manifest: Mapping[str, Any]) -> None:
+        """Raise InvalidInput, naming the field, when a manifest is not one of this kind."""
+        ...
+
+    def requires(self, manifest: Mapping[str, Any]) -> Sequence[Digest]:
+        """The revisions without which this one cannot answer; a release pins them too."""
+        ...

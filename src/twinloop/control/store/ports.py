@@ -1,0 +1,69 @@
+"""The two places state lives in. Backends implement them; services are given them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import msgspec
+from sqlalchemy import Connection
+
+from twinloop.core.digests import Digest
+
+T = TypeVar("T")
+
+
+class Store(Protocol):
+    """The relational store. A unit of work is a plain function of a connection, kept short and free of other I/O."""
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` on a consistent snapshot and return its result."""
+        ...
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` as one transaction and return its result once it survives a power cut.
+
+        When ``work`` raises, nothing it did remains and the error is raised here; other writers are untouched.
+
+        Raises:
+            StorageFull: no space left; nothing was written.
+            StorageCorrupt: the database is damaged.
+        """
+        ...
+
+    async def aclose(self) -> None: ...
+
+
+class BlobRef(msgspec.Struct, frozen=True):
+    """A stored blob: its digest and its size in bytes."""
+
+    digest: Digest
+    size: int
+
+
+class Blobs(Protocol):
+    """Content-addressed bytes, streamed in constant memory. Writing the same bytes twice stores them once."""
+
+    async def put(self, chunks: AsyncIterable[bytes], expected: Digest | None = None) -> BlobRef:
+        """Store a stream.
+
+        Raises:
+            InvalidInput: the bytes do not have the ``expected`` digest; nothing is stored.
+            StorageFull: no space left; nothing is stored.
+        """
+        ...
+
+    async def put_file(self, path: Path) -> BlobRef: ...
+
+    async def size(self, digest: Digest) -> int | None:
+        """The size in bytes, or None when there is no such blob."""
+        ...
+
+    def open(self, digest: Digest) -> AsyncIterator[bytes]:
+        """Iterate over the bytes in chunks of at most 1 MiB. Raises NotFound at the first chunk."""
+        ...
+
+    async def local_path(self, digest: Digest) -> Path:
+        """A readable file with these bytes, for engines that take a path; never write to it. Raises NotFound."""
+        ...
