@@ -47,7 +47,9 @@ def canonical_json(value: Any) -> bytes:
     try:
         return _canonical.encode(value)
     except (TypeError, UnicodeEncodeError) as error:
-        raise InvalidInput(f"The value cannot be written as JSON: {error}. Use numbers, text, lists and maps.") from error
+        raise InvalidInput(
+            f"The value cannot be written as JSON: {error}. Use numbers, text, lists and maps."
+        ) from error
 
 
 def digest_json(value: Any) -> Digest:

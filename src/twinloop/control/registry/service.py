@@ -72,7 +72,12 @@ class Registry:
         return await self._store.read(lambda c: repository.by_ref(c, who.tenant, parsed))
 
     async def list(
-        self, who: Principal, kind: str | None = None, name: str | None = None, limit: int = 100, before: int | None = None
+        self,
+        who: Principal,
+        kind: str | None = None,
+        name: str | None = None,
+        limit: int = 100,
+        before: int | None = None,
     ) -> list[Revision]:
         """Revisions, newest first. ``before`` is a ``created_ns`` to go on from."""
         if not 1 <= limit <= 1000:

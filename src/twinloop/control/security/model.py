@@ -14,6 +14,7 @@ DEFAULT_TENANT = "default"
 class Role(IntEnum):
     """What a principal may do; each role includes the ones before it."""
 
+    nobody = 0
     viewer = 1
     developer = 2
     releaser = 3

@@ -61,9 +61,22 @@ class Trace(msgspec.Struct, frozen=True):
 class SpanBuilder:
     """A span being recorded. Not for use by two tasks at once; children may be made from any task."""
 
-    __slots__ = ("_recorder", "attributes", "events", "kind", "message", "name", "parent_id", "span_id", "start_ns", "status")
+    __slots__ = (
+        "_recorder",
+        "attributes",
+        "events",
+        "kind",
+        "message",
+        "name",
+        "parent_id",
+        "span_id",
+        "start_ns",
+        "status",
+    )
 
-    def __init__(self, recorder: Recorder, name: str, parent_id: str | None, span_id: str, start_ns: int, kind: str) -> None:
+    def __init__(
+        self, recorder: Recorder, name: str, parent_id: str | None, span_id: str, start_ns: int, kind: str
+    ) -> None:
         self._recorder = recorder
         self.name = name
         self.parent_id = parent_id

@@ -1,0 +1,1 @@
+"""Inbound wire formats. Each decodes a request, calls one service verb and encodes its answer."""

@@ -1,0 +1,205 @@
+"""What every HTTP protocol does alike: authenticate, read a bounded body, decode, and turn errors into its own form."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from twinloop.control.security.model import Principal, Role
+from twinloop.core.errors import (
+    Conflict,
+    DeadlineExceeded,
+    Forbidden,
+    InstallationError,
+    InvalidInput,
+    NotFound,
+    NotOffered,
+    PayloadTooLarge,
+    Refused,
+    StorageFull,
+    TwinloopError,
+    Unauthenticated,
+    Unavailable,
+    UpstreamError,
+)
+
+log = logging.getLogger("twinloop.protocols")
+
+BODY_LIMIT = 16 * 2**20
+T = TypeVar("T")
+
+_STATUS: tuple[tuple[type[TwinloopError], int], ...] = (
+    (PayloadTooLarge, 413),
+    (InvalidInput, 400),
+    (NotFound, 404),
+    (Refused, 409),
+    (Conflict, 409),
+    (Unauthenticated, 401),
+    (Forbidden, 403),
+    (NotOffered, 501),
+    (DeadlineExceeded, 504),
+    (Unavailable, 503),
+    (UpstreamError, 502),
+    (StorageFull, 507),
+    (InstallationError, 500),
+)
+
+
+class InternalError(TwinloopError):
+    """Something nobody foresaw; the log has the details, the caller only learns that it happened."""
+
+    code = "internal"
+
+
+def status_of(error: TwinloopError) -> int:
+    """The HTTP status of a domain error, for protocols that have no other rule."""
+    for kind, status in _STATUS:
+        if isinstance(error, kind):
+            return status
+    return 500
+
+
+class Dialect(Protocol):
+    """One protocol's manners: how it says that something went wrong."""
+
+    def error(self, error: TwinloopError, trace: str | None = None) -> Response: ...
+
+
+class Authenticate(Protocol):
+    def __call__(self, headers: Mapping[str, str]) -> Principal:
+        """Raise Unauthenticated when the headers carry no known key."""
+        ...
+
+
+class Call:
+    """One HTTP request, as a handler sees it."""
+
+    __slots__ = ("_limit", "_request", "who")
+
+    def __init__(self, request: Request, who: Principal, limit: int) -> None:
+        self._request = request
+        self._limit = limit
+        self.who = who
+
+    @property
+    def path(self) -> dict[str, Any]:
+        return self._request.path_params
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        return self._request.query_params
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._request.headers
+
+    @property
+    def url_path(self) -> str:
+        return self._request.url.path
+
+    def integer(self, name: str, default: int, low: int = 0, high: int = 2**62) -> int:
+        """The query parameter ``name`` as an integer in [low, high]."""
+        text = self.query.get(name)
+        if text is None:
+            return default
+        if not text.isascii() or not text.lstrip("-").isdigit() or len(text) > 19 or not low <= int(text) <= high:
+            raise InvalidInput(f"The query parameter {name} must be an integer from {low} to {high}.")
+        return int(text)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The body as it arrives, unbounded; for streaming straight to a store."""
+        try:
+            async for chunk in self._request.stream():
+                if chunk:
+                    yield chunk
+        except ClientDisconnect as error:
+            raise InvalidInput("The client closed the connection before the body was complete.") from error
+
+    async def body(self) -> bytes:
+        """The whole body. Raises PayloadTooLarge over the route's limit, without reading the rest."""
+        declared = self.headers.get("content-length")
+        if declared is not None and declared.isdigit() and int(declared) > self._limit:
+            raise PayloadTooLarge(f"The body has {declared} bytes; {self._limit} is the most this path takes.")
+        parts: list[bytes] = []
+        size = 0
+        async for chunk in self.chunks():
+            size += len(chunk)
+            if size > self._limit:
+                raise PayloadTooLarge(f"The body is over {self._limit} bytes, the most this path takes.")
+            parts.append(chunk)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def json(self, type: type[T]) -> T:
+        """The body decoded as ``type``. Raises InvalidInput naming the field that does not fit."""
+        return decode_json(await self.body(), type)
+
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+
+
+def decode_json(data: bytes, type: type[T]) -> T:
+    """Decode JSON strictly (no NaN, valid UTF-8, bounded nesting) into ``type``."""
+    decoder = _decoders.get(type)
+    if decoder is None:
+        decoder = _decoders[type] = msgspec.json.Decoder(type)
+    try:
+        return decoder.decode(data)  # type: ignore[no-any-return]
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"The body does not fit: {error}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(f"The body is not valid JSON: {error}.") from error
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(_encoder.encode(value), status, dict(headers or {}), "application/json")
+
+
+def events(source: AsyncIterator[bytes], headers: Mapping[str, str] | None = None) -> StreamingResponse:
+    """Server-sent events; each item of ``source`` is a whole event with its blank line."""
+    all_headers = {"cache-control": "no-cache", "x-accel-buffering": "no", **(headers or {})}
+    return StreamingResponse(source, 200, all_headers, "text/event-stream")
+
+
+Handler = Callable[[Call], Awaitable[Any]]
+
+
+def route(
+    dialect: Dialect,
+    method: str,
+    path: str,
+    handler: Handler,
+    *,
+    limit: int = BODY_LIMIT,
+    public: bool = False,
+) -> Route:
+    """One path of a protocol. The principal is authenticated first unless the path is ``public``.
+
+    Authentication is found as ``app.state.authenticate``, set once where the application is put together.
+    """
+
+    async def endpoint(request: Request) -> Response:
+        try:
+            who = _ANONYMOUS if public else request.app.state.authenticate(request.headers)
+            answer = await handler(Call(request, who, limit))
+            return answer if isinstance(answer, Response) else reply(answer)
+        except TwinloopError as error:
+            if isinstance(error, InstallationError):
+                log.error("%s %s: %s", method, request.url.path, error.message)
+            return dialect.error(error)
+        except Exception:
+            log.exception("%s %s failed", method, request.url.path)
+            return dialect.error(InternalError("Something went wrong inside Twinloop; its log says what."))
+
+    return Route(path, endpoint, methods=[method])
+
+
+_ANONYMOUS = Principal(name="anonymous", tenant="", role=Role.nobody)
