@@ -71,7 +71,7 @@ class Registry:
         parsed = Ref.parse(ref)
         return await self._store.read(lambda c: repository.by_ref(c, who.tenant, parsed))
 
-    async def list(
+    async def revisions(
         self,
         who: Principal,
         kind: str | None = None,
