@@ -1,0 +1,211 @@
+"""What a project's Python files say: steps, pipelines, and declarations of what should exist."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, TypeVar, overload
+
+import msgspec
+
+from twinloop.control.evaluation.model import Condition
+from twinloop.control.pipelines.errors import DefinitionError
+from twinloop.control.pipelines.graph import Pipeline, Step
+from twinloop.control.releases.answers import EndpointKind
+from twinloop.control.releases.model import Stage
+from twinloop.core.errors import Refused
+from twinloop.core.ids import check_name
+
+if TYPE_CHECKING:
+    from twinloop.sdk.client import Client
+
+__all__ = [
+    "Condition",
+    "Corpus",
+    "Dataset",
+    "Declaration",
+    "Embedder",
+    "Endpoint",
+    "Generator",
+    "Pipeline",
+    "Prompt",
+    "Step",
+    "current",
+    "current_run_id",
+    "pipeline",
+    "running",
+    "step",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@overload
+def step(function: Callable[P, R], /) -> Step[P, R]: ...
+@overload
+def step(
+    *, name: str | None = None, cache: bool = True, retries: int = 0, timeout_s: float | None = None
+) -> Callable[[Callable[P, R]], Step[P, R]]: ...
+def step(
+    function: Callable[P, R] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    cache: bool = True,
+    retries: int = 0,
+    timeout_s: float | None = None,
+) -> Step[P, R] | Callable[[Callable[P, R]], Step[P, R]]:
+    """Make a function a step of pipelines: recorded as it runs, resumed after a crash, skipped when nothing changed.
+
+    What it takes and returns is JSON: numbers, text, lists, maps, revision references such as ``dataset/flights@3``.
+    ``cache=False`` runs it in every run. ``retries`` tries a failed attempt again that often. ``timeout_s`` bounds one
+    attempt; an attempt that is over its time is given up, not killed.
+    """
+
+    def decorate(target: Callable[P, R]) -> Step[P, R]:
+        return Step(target, name=name, cache=cache, retries=retries, timeout_s=timeout_s)
+
+    return decorate if function is None else decorate(function)
+
+
+@overload
+def pipeline(function: Callable[P, R], /) -> Pipeline[P, R]: ...
+@overload
+def pipeline(*, name: str | None = None) -> Callable[[Callable[P, R]], Pipeline[P, R]]: ...
+def pipeline(
+    function: Callable[P, R] | None = None, /, *, name: str | None = None
+) -> Pipeline[P, R] | Callable[[Callable[P, R]], Pipeline[P, R]]:
+    """Make a function a pipeline: the steps it calls become a graph. Run it with ``client.pipelines.run``."""
+
+    def decorate(target: Callable[P, R]) -> Pipeline[P, R]:
+        return Pipeline(target, name=name)
+
+    return decorate if function is None else decorate(function)
+
+
+class Running(NamedTuple):
+    """The step being run in this context."""
+
+    client: Client
+    run_id: str
+    node: str
+
+
+_running: ContextVar[Running | None] = ContextVar("twinloop_running", default=None)
+
+
+def current() -> Client:
+    """The client of the pipeline run whose step is running here. Raises Refused outside a step."""
+    running_here = _running.get()
+    if running_here is None:
+        raise Refused("tl.current() was called outside a running step. Use a client there.")
+    return running_here.client
+
+
+def current_run_id() -> str | None:
+    """The id of the pipeline run whose step is running here; None outside a step."""
+    running_here = _running.get()
+    return None if running_here is None else running_here.run_id
+
+
+@contextmanager
+def running(client: Client, run_id: str, node: str) -> Iterator[None]:
+    """Make ``client`` and ``run_id`` the current ones inside the block (this thread or task)."""
+    token = _running.set(Running(client, run_id, node))
+    try:
+        yield
+    finally:
+        _running.reset(token)
+
+
+class Declaration(msgspec.Struct, frozen=True):
+    """Something a project wants to exist under ``kind/name``; ``apply`` makes it so. ``ref`` is what to pin."""
+
+    kind: ClassVar[str] = ""
+
+    name: str
+
+    @property
+    def ref(self) -> str:
+        """``kind/name``: its newest revision."""
+        return f"{self.kind}/{self.name}"
+
+    def __post_init__(self) -> None:
+        check_name(self.name, f"{self.kind} name")
+
+
+class Dataset(Declaration, frozen=True):
+    """A table kept as a dataset: a file, relative to the project folder, or a URL. ``format`` is told by the ending."""
+
+    kind: ClassVar[str] = "dataset"
+
+    path: str | None = None
+    url: str | None = None
+    format: str | None = None
+
+    def __post_init__(self) -> None:
+        check_name(self.name, "dataset name")
+        if (self.path is None) == (self.url is None):
+            raise DefinitionError(f"Dataset {self.name}: give either path or url.")
+
+
+class Corpus(Declaration, frozen=True):
+    """The documents of a folder, relative to the project folder; each file becomes ``document/<name>/<path in it>``."""
+
+    kind: ClassVar[str] = "document"
+
+    folder: str
+
+
+class Prompt(Declaration, frozen=True):
+    """A prompt: ``system`` text and the ``user`` template, which may name ``{question}`` and ``{context}``.
+
+    ``options`` are default generation options (max_tokens, temperature, top_p, seed, stop) and facts its lane knows.
+    """
+
+    kind: ClassVar[str] = "prompt"
+
+    system: str
+    user: str = "{question}"
+    options: dict[str, Any] = {}
+
+
+class Generator(Declaration, frozen=True):
+    """A text generator: ``model`` names an entry of the catalog, or the model at ``url`` (OpenAI-compatible).
+
+    The key for ``url`` is never part of a revision: the server reads it from its settings.
+    """
+
+    kind: ClassVar[str] = "generator"
+
+    model: str
+    url: str | None = None
+    options: dict[str, Any] = {}
+
+
+class Embedder(Declaration, frozen=True):
+    """A text embedder: ``model`` names a catalog entry, or the model at ``url`` (OpenAI-compatible)."""
+
+    kind: ClassVar[str] = "embedder"
+
+    model: str
+    url: str | None = None
+    options: dict[str, Any] = {}
+
+
+class Endpoint(Declaration, frozen=True):
+    """How an endpoint is released: its type, the revision each role takes, and the gate a release must pass.
+
+    ``pins`` maps the type's roles (predict: model; chat: prompt, index, generator) to references; without a number the
+    newest at the time of a release is taken.
+    """
+
+    kind: ClassVar[str] = "endpoint"
+
+    type: EndpointKind
+    pins: dict[str, str]
+    gate: tuple[Condition, ...] | list[Condition] = ()
+    stage: Stage = "live"
+    weight: float = 0.1
