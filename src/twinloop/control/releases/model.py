@@ -10,6 +10,7 @@ from twinloop.control.evaluation.model import Condition, GateResult
 from twinloop.control.releases.answers import EndpointKind
 from twinloop.core.digests import Digest
 
+Action = Literal["release", "promote", "rollback"]
 Stage = Literal["live", "canary", "shadow"]
 State = Literal["live", "canary", "shadow", "previous", "retired"]
 
@@ -63,7 +64,7 @@ class ReleaseEvent(msgspec.Struct, frozen=True):
 
     sequence: int
     at_ns: int
-    action: Literal["release", "promote", "rollback"]
+    action: Action
     release: str
     stage: Stage
     by: str

@@ -1,0 +1,51 @@
+"""What comes out of the gateway, and the table it routes by."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from twinloop.control.releases.answers import Answer, ChatDelta
+from twinloop.control.releases.model import Release, Traffic
+from twinloop.control.releases.ports import Target
+
+
+class Reply(NamedTuple):
+    """An answer, the release that gave it (``endpoint@number``) and its trace id."""
+
+    value: Answer
+    release: str
+    trace_id: str
+
+
+class StreamReply(NamedTuple):
+    """An answer under way. Close ``deltas`` to stop it; its trace is written when it ends, however it ends."""
+
+    deltas: AsyncIterator[ChatDelta]
+    release: str
+    trace_id: str
+
+
+class Loaded:
+    """A release in memory, with the number of requests it is answering."""
+
+    __slots__ = ("in_flight", "release", "retired", "target")
+
+    def __init__(self, release: Release, target: Target) -> None:
+        self.release = release
+        self.target = target
+        self.in_flight = 0
+        self.retired = False
+
+
+class Variants(NamedTuple):
+    """One endpoint's row in the routing table; replaced as a whole, never changed."""
+
+    traffic: Traffic
+    live: Loaded | None
+    canary: Loaded | None
+    shadow: Loaded | None
+    previous: Loaded | None
+
+    def all(self) -> list[Loaded]:
+        return [loaded for loaded in (self.live, self.canary, self.shadow, self.previous) if loaded is not None]

@@ -1,0 +1,110 @@
+"""Tables and queries of releases: the traffic now, and the append-only history of every change to it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import BigInteger, Column, Connection, Float, Index, Integer, String, Table, Text, insert, select
+
+from twinloop.control.releases.model import ReleaseEvent, Traffic
+from twinloop.control.store.schema import Json, metadata
+from twinloop.control.store.sql import upsert
+
+traffic = Table(
+    "traffic",
+    metadata,
+    Column("tenant", String(100), primary_key=True),
+    Column("endpoint", String(200), primary_key=True),
+    Column("type", String(20), nullable=False),
+    Column("live", Integer),
+    Column("canary", Integer),
+    Column("weight", Float, nullable=False),
+    Column("shadow", Integer),
+    Column("previous", Integer),
+    Column("updated_ns", BigInteger, nullable=False),
+)
+
+release_events = Table(
+    "release_events",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=True),
+    Column("tenant", String(100), nullable=False),
+    Column("endpoint", String(200), nullable=False),
+    Column("at_ns", BigInteger, nullable=False),
+    Column("action", String(20), nullable=False),
+    Column("release", String(250), nullable=False),
+    Column("stage", String(20), nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("traffic", Json, nullable=False),
+    Index("ix_release_events_endpoint", "tenant", "endpoint", "sequence"),
+)
+
+
+def get(connection: Connection, tenant: str, endpoint: str) -> Traffic | None:
+    row = connection.execute(
+        select(traffic).where(traffic.c.tenant == tenant, traffic.c.endpoint == endpoint)
+    ).one_or_none()
+    return None if row is None else _traffic(row)
+
+
+def everything(connection: Connection) -> list[tuple[str, Traffic]]:
+    """The traffic of every endpoint of every tenant."""
+    return [(row.tenant, _traffic(row)) for row in connection.execute(select(traffic))]
+
+
+def change(connection: Connection, tenant: str, event: ReleaseEvent) -> None:
+    """Make ``event.traffic`` what is live and add the event to the history, as one."""
+    values = msgspec.to_builtins(event.traffic)
+    upsert(connection, traffic, [{"tenant": tenant, **values}], ("tenant", "endpoint"), tuple(values))
+    connection.execute(
+        insert(release_events).values(
+            tenant=tenant,
+            endpoint=event.traffic.endpoint,
+            at_ns=event.at_ns,
+            action=event.action,
+            release=event.release,
+            stage=event.stage,
+            by=event.by,
+            reason=event.reason,
+            traffic=values,
+        )
+    )
+
+
+def history(connection: Connection, tenant: str, endpoint: str, limit: int) -> list[ReleaseEvent]:
+    """Changes of an endpoint, newest first."""
+    rows = connection.execute(
+        select(release_events)
+        .where(release_events.c.tenant == tenant, release_events.c.endpoint == endpoint)
+        .order_by(release_events.c.sequence.desc())
+        .limit(limit)
+    )
+    return [_event(row) for row in rows]
+
+
+def _traffic(row: Any) -> Traffic:
+    return Traffic(
+        endpoint=row.endpoint,
+        type=row.type,
+        live=row.live,
+        canary=row.canary,
+        weight=row.weight,
+        shadow=row.shadow,
+        previous=row.previous,
+        updated_ns=row.updated_ns,
+    )
+
+
+def _event(row: Any) -> ReleaseEvent:
+    return ReleaseEvent(
+        sequence=row.sequence,
+        at_ns=row.at_ns,
+        action=row.action,
+        release=row.release,
+        stage=row.stage,
+        by=row.by,
+        reason=row.reason,
+        traffic=msgspec.convert(row.traffic, Traffic),
+    )
