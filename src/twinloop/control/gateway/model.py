@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 from twinloop.control.releases.answers import Answer, ChatDelta
@@ -21,7 +21,7 @@ class Reply(NamedTuple):
 class StreamReply(NamedTuple):
     """An answer under way. Close ``deltas`` to stop it; its trace is written when it ends, however it ends."""
 
-    deltas: AsyncIterator[ChatDelta]
+    deltas: AsyncGenerator[ChatDelta, None]
     release: str
     trace_id: str
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 from twinloop.control.gateway.model import Loaded, Reply, StreamReply, Variants
@@ -205,7 +205,7 @@ class _Flight:
 
 async def _follow(
     first: ChatDelta | None, deltas: AsyncIterator[ChatDelta], flight: _Flight
-) -> AsyncIterator[ChatDelta]:
+) -> AsyncGenerator[ChatDelta, None]:
     error: BaseException | None = None
     try:
         if first is not None:
