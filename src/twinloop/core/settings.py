@@ -1,0 +1,85 @@
+"""All settings, in one place. The environment is read here and nowhere else; a bad value is an error at start."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from twinloop.core.errors import InvalidSettings
+
+PREFIX = "TWINLOOP_"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a Twinloop process runs with. Every field can be set as ``TWINLOOP_<FIELD>``."""
+
+    home: Path = Path(".twinloop")
+    """Folder that holds everything of an embedded installation."""
+    host: str = "127.0.0.1"
+    """Address to listen on. Any but a loopback address needs a key first: ``twinloop keys create``."""
+    port: int = 7700
+    """TCP port to listen on; 0 takes a free one."""
+    url: str = ""
+    """URL of a running Twinloop that the CLI and the SDK talk to; empty uses the home."""
+    key: str = ""
+    """Bearer key that the CLI and the SDK send."""
+    store: str = ""
+    """URL of the relational store; empty is ``sqlite:///<home>/twinloop.db``."""
+    blobs: str = ""
+    """URL of the blob store; empty is ``file:///<home>/blobs``."""
+    vectors: str = ""
+    """URL of the vector engine; empty is ``qdrant-edge:///<home>/indexes``, ``exact:`` compares with every vector."""
+    weights: Path = Path.home() / ".cache" / "twinloop"
+    """Folder in which fetched model weights are kept; may be shared between homes."""
+    deadline_s: float = 300.0
+    """Longest time an answer may take to begin, in seconds."""
+    log_level: str = "warning"
+    """debug, info, warning or error."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise InvalidSettings(f"port is {self.port}; set TWINLOOP_PORT to a number from 0 to 65535.")
+        if self.deadline_s <= 0:
+            raise InvalidSettings(
+                f"deadline_s is {self.deadline_s}; set TWINLOOP_DEADLINE_S to a number of seconds above 0."
+            )
+        if self.log_level not in ("debug", "info", "warning", "error"):
+            raise InvalidSettings(f"log_level is {self.log_level!r}; use debug, info, warning or error.")
+
+    @property
+    def loopback(self) -> bool:
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+
+def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings from the environment, with ``overrides`` (None values are skipped) on top.
+
+    Raises:
+        InvalidSettings: a variable named TWINLOOP_… is unknown or its value does not fit; the message names it.
+    """
+    found: dict[str, Any] = {}
+    for name, text in environ.items():
+        if name.startswith(PREFIX):
+            field = name.removeprefix(PREFIX).lower()
+            if field not in Settings.__struct_fields__:
+                raise InvalidSettings(f"There is no setting {name}. Settings are: {', '.join(_names())}.")
+            found[field] = text
+    found.update({field: value for field, value in (overrides or {}).items() if value is not None})
+    try:
+        return msgspec.convert(found, Settings, strict=False, dec_hook=_path)
+    except msgspec.ValidationError as error:
+        raise InvalidSettings(f"A setting has a bad value: {error}. Settings are: {', '.join(_names())}.") from error
+
+
+def _names() -> list[str]:
+    return [PREFIX + field.upper() for field in Settings.__struct_fields__]
+
+
+def _path(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str | Path):
+        return Path(value).expanduser()
+    raise TypeError(f"{value!r} is not a {kind.__name__}")

@@ -1,0 +1,45 @@
+"""/api/v1/blobs: bytes by their digest, streamed both ways."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from twinloop.control.security.model import Role
+from twinloop.control.store.ports import Blobs
+from twinloop.core.digests import parse_digest
+from twinloop.core.errors import NotFound
+from twinloop.protocols.http import Call, route
+from twinloop.protocols.native.errors import NATIVE
+
+
+def routes(blobs: Blobs) -> list[Route]:
+    async def put(call: Call) -> Any:
+        """Store the body, which must have the digest in the path."""
+        call.who.require(Role.developer)
+        kept = await blobs.put(call.chunks(), parse_digest(call.path["digest"]))
+        return {"digest": kept.digest, "size": kept.size}
+
+    async def get(call: Call) -> Any:
+        """The bytes of a blob."""
+        call.who.require(Role.viewer)
+        digest = parse_digest(call.path["digest"])
+        size = await blobs.size(digest)
+        if size is None:
+            raise NotFound(f"There is no blob {digest}.")
+        headers = {"content-length": str(size), "etag": f'"{digest}"'}
+        return StreamingResponse(blobs.open(digest), 200, headers, "application/octet-stream")
+
+    async def head(call: Call) -> Any:
+        """Whether a blob is there, and its size."""
+        call.who.require(Role.viewer)
+        size = await blobs.size(parse_digest(call.path["digest"]))
+        return Response(status_code=404) if size is None else Response(headers={"content-length": str(size)})
+
+    return [
+        route(NATIVE, "PUT", "/api/v1/blobs/{digest}", put),
+        route(NATIVE, "HEAD", "/api/v1/blobs/{digest}", head),
+        route(NATIVE, "GET", "/api/v1/blobs/{digest}", get),
+    ]
