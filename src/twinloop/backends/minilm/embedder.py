@@ -35,7 +35,7 @@ class MiniLmEmbedder:
         try:
             from tokenizers import Tokenizer
         except ImportError as error:
-            raise MissingDependency("tokenizers", "embeddings") from error
+            raise MissingDependency("tokenizers", "llm") from error
         self.digest: str = model.digest
         self._tokenizer = Tokenizer.from_file(str(model.tokenizer))
         self._tokenizer.no_padding()

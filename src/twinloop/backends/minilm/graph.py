@@ -158,7 +158,9 @@ class _Graph:
         split = self.op("Reshape", joined, self.constant([0, 0, 3, HEADS, _HEAD], "int64"))
         turned = self.op("Transpose", split, perm=[2, 0, 3, 1, 4])
         names = [f"{turned}_{part}" for part in ("query", "key", "value")]
-        self.nodes.append(helper.make_node("Split", [turned], [f"{name}_whole" for name in names], num_outputs=3, axis=0))
+        self.nodes.append(
+            helper.make_node("Split", [turned], [f"{name}_whole" for name in names], num_outputs=3, axis=0)
+        )
         return [self.op("Squeeze", f"{name}_whole", self.constant([0], "int64"), output=name) for name in names]
 
     def pool(self, hidden: str) -> None:

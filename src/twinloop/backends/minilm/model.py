@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -72,19 +71,19 @@ def _convert(safetensors: Path, target: Path, precision: Precision) -> None:
     try:
         import onnx
     except ImportError as error:
-        raise MissingDependency("onnx", "embeddings") from error
+        raise MissingDependency("onnx", "llm") from error
     from twinloop.backends.minilm.graph import build
     from twinloop.backends.minilm.safetensors import read_float32
 
     target.parent.mkdir(exist_ok=True)
-    with open(target.parent / ".lock", "w") as lock:
+    with (target.parent / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if target.exists():
             return
         part = target.with_suffix(".part")
         part.write_bytes(build(read_float32(safetensors), precision).SerializeToString())
         onnx.checker.check_model(str(part))
-        os.replace(part, target)
+        part.replace(target)
 
 
 def open_session(model: Model, threads: int) -> onnxruntime.InferenceSession:
@@ -96,7 +95,7 @@ def open_session(model: Model, threads: int) -> onnxruntime.InferenceSession:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingDependency("onnxruntime", "embeddings") from error
+        raise MissingDependency("onnxruntime", "llm") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

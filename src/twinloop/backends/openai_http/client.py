@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,6 @@ from twinloop.backends.openai_http.wire import error_text
 from twinloop.core.errors import (
     DeadlineExceeded,
     InvalidInput,
-    MissingDependency,
     TwinloopError,
     Unavailable,
     UpstreamError,
@@ -65,7 +63,7 @@ class OpenAiClient:
         """
         reader = EventReader()
         started = False
-        async with self._errors(lambda: started), self._post(path, body) as response:
+        async with self._errors(lambda: started), self._exchange("POST", path, body) as response:
             async for piece in response.content.iter_any():
                 for data in reader.feed(piece):
                     if data == b"[DONE]":
@@ -75,7 +73,12 @@ class OpenAiClient:
 
     async def json(self, path: str, body: Mapping[str, Any]) -> bytes:
         """POST and return the body of the answer. Raises as ``events``."""
-        async with self._errors(lambda: False), self._post(path, body) as response:
+        async with self._errors(lambda: False), self._exchange("POST", path, body) as response:
+            return await response.read()
+
+    async def get(self, path: str) -> bytes:
+        """GET and return the body of the answer. Raises as ``events``."""
+        async with self._errors(lambda: False), self._exchange("GET", path, None) as response:
             return await response.read()
 
     async def aclose(self) -> None:
@@ -84,12 +87,16 @@ class OpenAiClient:
             await self._session.close()
 
     @contextlib.asynccontextmanager
-    async def _post(self, path: str, body: Mapping[str, Any]) -> AsyncIterator[aiohttp.ClientResponse]:
+    async def _exchange(
+        self, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         headers = {"Content-Type": "application/json"}
         if self._key is not None:
             headers["Authorization"] = f"Bearer {self._key}"
-        request = self._opened().post(
-            f"{self._url}/{path}", data=msgspec.json.encode(body), headers=headers, allow_redirects=False
+        data = None if body is None else msgspec.json.encode(body)
+        # A redirect could carry the key to another host.
+        request = self._opened().request(
+            method, f"{self._url}/{path}", data=data, headers=headers, allow_redirects=False
         )
         async with request as response:
             if response.status != 200:
@@ -100,10 +107,8 @@ class OpenAiClient:
         if self._closed:
             raise Unavailable("The connection to the engine is closed. Open it again.")
         if self._session is None:
-            try:
-                import aiohttp
-            except ImportError as error:
-                raise MissingDependency("aiohttp", "serve") from error
+            import aiohttp
+
             timeout = aiohttp.ClientTimeout(
                 total=self._timeouts.whole, sock_connect=self._timeouts.connect, sock_read=self._timeouts.silence
             )
@@ -137,9 +142,13 @@ class OpenAiClient:
         except UpstreamError as error:
             raise UpstreamError(self._without_key(error.message)) from error
         except aiohttp.ConnectionTimeoutError as error:
-            raise Unavailable(f"{who} did not accept a connection in {self._timeouts.connect:g} s. Try again.") from error
-        except asyncio.TimeoutError as error:
-            raise DeadlineExceeded(f"{who} was silent or took too long, so the request was given up. Try again.") from error
+            raise Unavailable(
+                f"{who} did not accept a connection in {self._timeouts.connect:g} s. Try again."
+            ) from error
+        except TimeoutError as error:
+            raise DeadlineExceeded(
+                f"{who} was silent or took too long, so the request was given up. Try again."
+            ) from error
         except aiohttp.ClientError as error:
             reason = self._without_key(str(error)) or type(error).__name__
             if started():
@@ -159,5 +168,7 @@ def check_url(url: str) -> str:
     except ValueError:
         usable = False
     if not usable or "@" in url or "?" in url or "#" in url:
-        raise InvalidInput(f"{url[:200]!r} is not an engine's URL. Write it like https://host:port/v1; a key goes in a secret.")
+        raise InvalidInput(
+            f"{url[:200]!r} is not an engine's URL. Write it like https://host:port/v1; a key goes in a secret."
+        )
     return url.rstrip("/")

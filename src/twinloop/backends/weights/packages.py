@@ -32,7 +32,7 @@ class Archive:
         if self._path.name.endswith(".whl"):
             with zipfile.ZipFile(self._path) as wheel:
                 self._require(member, member in wheel.namelist())
-                with wheel.open(member) as data, open(target, "wb") as out:
+                with wheel.open(member) as data, target.open("wb") as out:
                     while block := data.read(1 << 20):
                         out.write(block)
             return
@@ -40,7 +40,7 @@ class Archive:
             found = next((item for item in sdist if item.isfile() and item.name.partition("/")[2] == member), None)
             stream = None if found is None else sdist.extractfile(found)
             self._require(member, stream is not None)
-            with open(target, "wb") as out:
+            with target.open("wb") as out:
                 while stream is not None and (block := stream.read(1 << 20)):
                     out.write(block)
 
@@ -49,9 +49,7 @@ class Archive:
             raise SourceFailed(f"{self._requirement} holds no {member}")
 
 
-def download_archive(
-    requirement: str, sha256: str | None, scratch: Path, report: Callable[[int], None]
-) -> Archive:
+def download_archive(requirement: str, sha256: str | None, scratch: Path, report: Callable[[int], None]) -> Archive:
     """Download the wheel or sdist of ``name==version`` with pip into a folder under ``scratch``.
 
     With ``sha256`` pip verifies the archive before it reads it: of an sdist it runs the build backend to learn the
@@ -73,7 +71,7 @@ def download_archive(
     command += ["--disable-pip-version-check", "--dest", str(archives), "--requirement", str(wanted)]
     # pip keeps unfinished downloads below TMPDIR; with it here their size can be reported, and a kill leaves nothing elsewhere.
     log = folder / "pip.log"
-    with open(log, "wb") as out:
+    with log.open("wb") as out:
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env={**os.environ, "TMPDIR": str(folder)}
         )
@@ -94,7 +92,9 @@ def download_archive(
 
 def _failure(requirement: str, log: str) -> Exception:
     if "No module named pip" in log:
-        return InstallationError(f"{sys.executable} has no pip to download {requirement}. Run: {sys.executable} -m ensurepip")
+        return InstallationError(
+            f"{sys.executable} has no pip to download {requirement}. Run: {sys.executable} -m ensurepip"
+        )
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR:").strip() for line in lines if line.startswith("ERROR:")]
     return SourceFailed(f"pip download {requirement} failed ({(errors or lines or ['no output'])[-1][:300]})")

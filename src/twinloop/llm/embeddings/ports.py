@@ -42,7 +42,7 @@ class Embedder(Protocol):
         ...
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of ``text`` before any cut, special tokens included; an estimate where the provider's tokenizer is unknown."""
+        """Tokens of ``text`` before any cut, special tokens included; an estimate where the tokenizer is unknown."""
         ...
 
     async def aclose(self) -> None:
@@ -55,6 +55,7 @@ class EmbedderFactory(Protocol):
 
     ``{"engine": "minilm-onnx", "weights": "all-MiniLM-L6-v2-int8"}`` or
     ``{"engine": "openai", "url": "https://…/v1", "model": "…", "dimensions": 1536, "secret": "NAME"}``.
+    The fields ``description``, ``files`` and ``options`` belong to the revision and are left alone; any other is refused.
     """
 
     def validate(self, manifest: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class GenerationOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to sample. ``None`` leaves a value to the engine. ``json_schema`` forces the answer to be JSON of that schema."""
+    """How to sample. ``None`` leaves a value to the engine. ``json_schema`` forces an answer that is JSON of that schema."""
 
     max_tokens: int = 256
     temperature: float | None = None
@@ -36,7 +36,7 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class Chunk(msgspec.Struct, frozen=True):
-    """A piece of the answer. The last chunk, and only it, has a ``finish_reason``; ``usage`` comes with it when known."""
+    """A piece of the answer. The last, and only it, has a ``finish_reason``; ``usage`` comes with it when known."""
 
     text: str
     finish_reason: FinishReason | None = None
@@ -58,7 +58,7 @@ class ChatEngine(Protocol):
     def stream(
         self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()
     ) -> AsyncGenerator[Chunk, None]:
-        """Generate one answer, piece by piece. Use with ``contextlib.aclosing``: closing it early stops the engine's work.
+        """Generate one answer, piece by piece. Use with ``contextlib.aclosing``: closing early stops the engine's work.
 
         Raises, from the iteration:
             InvalidInput: no message, or the prompt does not fit the context.
@@ -80,6 +80,7 @@ class ChatEngineFactory(Protocol):
 
     ``{"engine": "llamacpp", "weights": "smollm2-135m-instruct-q4_1", "context": 4096}`` or
     ``{"engine": "openai", "url": "https://…/v1", "model": "…", "secret": "NAME"}``.
+    The fields ``description``, ``files`` and ``options`` belong to the revision and are left alone; any other is refused.
     """
 
     def validate(self, manifest: Mapping[str, Any]) -> None:

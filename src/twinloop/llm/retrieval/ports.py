@@ -44,7 +44,7 @@ class VectorCapabilities(msgspec.Struct, frozen=True):
 
 
 class VectorEngine(Protocol):
-    """Immutable vector indexes by key. A key is the digest of an ``index`` revision, so it names one content for ever."""
+    """Immutable vector indexes by key, the digest of an ``index`` revision, which names one content for ever."""
 
     @property
     def capabilities(self) -> VectorCapabilities: ...

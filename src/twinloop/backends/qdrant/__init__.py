@@ -1,0 +1,1 @@
+"""The Qdrant engine in process (``qdrant-edge-py``), one shard per index."""
