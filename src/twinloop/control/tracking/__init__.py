@@ -1,0 +1,1 @@
+"""Experiments and runs: params, metrics, tags, inputs, and a search over all of them."""

@@ -1,0 +1,26 @@
+"""What can go wrong in tracking beyond the general errors."""
+
+from __future__ import annotations
+
+from twinloop.core.errors import InvalidInput
+
+
+class ParamChanged(InvalidInput):
+    """A param has a value already; params never change."""
+
+    code = "param_changed"
+
+    def __init__(self, run_id: str, key: str, old: str, new: str) -> None:
+        super().__init__(
+            f"Changing param values is not allowed. Param with key='{key}' was already logged with value='{old}' for run "
+            f"ID='{run_id}'. Attempted logging new value '{new}'. Log it under another key, or start another run."
+        )
+
+
+class NotActive(InvalidInput):
+    """A deleted experiment or run takes no changes."""
+
+    code = "not_active"
+
+    def __init__(self, what: str, id: str) -> None:
+        super().__init__(f"The {what} {id} must be in the 'active' state. Current state is deleted. Restore it first.")

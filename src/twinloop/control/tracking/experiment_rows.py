@@ -1,0 +1,147 @@
+"""Queries on experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from twinloop.control.store.sql import upsert
+from twinloop.control.tracking.errors import NotActive
+from twinloop.control.tracking.model import DEFAULT_EXPERIMENT, Experiment
+from twinloop.control.tracking.repository import experiment_tags, experiments, parts, runs
+from twinloop.control.tracking.search import number_of
+from twinloop.core.errors import Conflict, NotFound
+
+
+def ensure_default(connection: Connection, tenant: str, now_ms: int) -> None:
+    """Make the experiment of runs that name none, unless the tenant has it."""
+    row = _row(tenant, int(DEFAULT_EXPERIMENT), "Default", f"mlflow-artifacts:/{DEFAULT_EXPERIMENT}", now_ms)
+    upsert(connection, experiments, [row], ("tenant", "number"))
+
+
+def add(
+    connection: Connection, tenant: str, name: str, location: str | None, tags: Mapping[str, str], now_ms: int
+) -> Experiment:
+    """Raises Conflict when the tenant has an experiment of this name, deleted ones included."""
+    _require_free(connection, tenant, name)
+    last = connection.execute(select(func.max(experiments.c.number)).where(experiments.c.tenant == tenant)).scalar()
+    number = int(last or 0) + 1
+    row = _row(tenant, number, name, location or f"mlflow-artifacts:/{number}", now_ms)
+    connection.execute(insert(experiments), row)
+    put_tags(connection, tenant, number, tags)
+    return by_id(connection, tenant, str(number))
+
+
+def by_id(connection: Connection, tenant: str, id: str) -> Experiment:
+    """Raises NotFound."""
+    query = select(experiments).where(experiments.c.tenant == tenant, experiments.c.number == number_of(id))
+    row = connection.execute(query).first()
+    if row is None:
+        raise NotFound(f"No Experiment with id={id} exists. Create it, or check the tenant of your key.")
+    return load(connection, tenant, [row])[0]
+
+
+def by_name(connection: Connection, tenant: str, name: str) -> Experiment | None:
+    query = select(experiments).where(experiments.c.tenant == tenant, experiments.c.name == name)
+    row = connection.execute(query).first()
+    return None if row is None else load(connection, tenant, [row])[0]
+
+
+def load(connection: Connection, tenant: str, rows: Sequence[Row[Any]]) -> list[Experiment]:
+    tags: dict[int, dict[str, str]] = {}
+    numbers = [row.number for row in rows]
+    for part in parts(numbers):
+        query = select(experiment_tags).where(
+            experiment_tags.c.tenant == tenant, experiment_tags.c.experiment.in_(part)
+        )
+        for tag in connection.execute(query):
+            tags.setdefault(tag.experiment, {})[tag.key] = tag.value
+    return [
+        Experiment(
+            id=str(row.number),
+            name=row.name,
+            lifecycle=row.lifecycle,
+            artifact_location=row.artifact_location,
+            created_ms=row.created_ms,
+            updated_ms=row.updated_ms,
+            tags=tags.get(row.number, {}),
+        )
+        for row in rows
+    ]
+
+
+def require_active(connection: Connection, tenant: str, id: str) -> Experiment:
+    found = by_id(connection, tenant, id)
+    if found.lifecycle != "active":
+        raise NotActive("experiment", id)
+    return found
+
+
+def rename(connection: Connection, tenant: str, id: str, name: str, now_ms: int) -> None:
+    if require_active(connection, tenant, id).name != name:
+        _require_free(connection, tenant, name)
+    _update(connection, tenant, id, {"name": name, "updated_ms": now_ms})
+
+
+def set_lifecycle(connection: Connection, tenant: str, id: str, lifecycle: str, now_ms: int) -> None:
+    """Delete an experiment with its runs, or restore it with the runs that were deleted with it."""
+    before = by_id(connection, tenant, id)
+    mine = (runs.c.tenant == tenant, runs.c.experiment == number_of(id))
+    if before.lifecycle != lifecycle:
+        if lifecycle == "deleted":
+            change = update(runs).where(*mine, runs.c.lifecycle == "active")
+            connection.execute(change.values(lifecycle="deleted", deleted_ms=now_ms))
+        else:
+            change = update(runs).where(*mine, runs.c.deleted_ms == before.updated_ms)
+            connection.execute(change.values(lifecycle="active", deleted_ms=None))
+        _update(connection, tenant, id, {"lifecycle": lifecycle, "updated_ms": now_ms})
+
+
+def put_tags(connection: Connection, tenant: str, number: int, tags: Mapping[str, str]) -> None:
+    rows = [{"tenant": tenant, "experiment": number, "key": key, "value": value} for key, value in tags.items()]
+    upsert(connection, experiment_tags, rows, ("tenant", "experiment", "key"), ("value",))
+
+
+def remove_tag(connection: Connection, tenant: str, id: str, key: str) -> None:
+    require_active(connection, tenant, id)
+    mine = (
+        experiment_tags.c.tenant == tenant,
+        experiment_tags.c.experiment == number_of(id),
+        experiment_tags.c.key == key,
+    )
+    if connection.execute(delete(experiment_tags).where(*mine)).rowcount == 0:
+        raise NotFound(f"No tag with name: {key[:80]} in experiment with id {id}. Read the experiment to see its tags.")
+
+
+def touch(connection: Connection, tenant: str, id: str, now_ms: int) -> None:
+    _update(connection, tenant, id, {"updated_ms": now_ms})
+
+
+def _update(connection: Connection, tenant: str, id: str, values: Mapping[str, Any]) -> None:
+    mine = (experiments.c.tenant == tenant, experiments.c.number == number_of(id))
+    connection.execute(update(experiments).where(*mine).values(dict(values)))
+
+
+def _row(tenant: str, number: int, name: str, location: str, now_ms: int) -> dict[str, Any]:
+    return {
+        "tenant": tenant,
+        "number": number,
+        "name": name,
+        "lifecycle": "active",
+        "artifact_location": location,
+        "created_ms": now_ms,
+        "updated_ms": now_ms,
+    }
+
+
+def _require_free(connection: Connection, tenant: str, name: str) -> None:
+    held = by_name(connection, tenant, name)
+    if held is None:
+        return
+    if held.lifecycle == "deleted":
+        raise Conflict(
+            f"Experiment {name!r} already exists in deleted state. Restore it (id {held.id}), or choose another name."
+        )
+    raise Conflict(f"Experiment(name={name}) already exists. Use it (id {held.id}), or choose another name.")

@@ -1,0 +1,121 @@
+"""Verbs on experiments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection
+
+from twinloop.control.security.model import Principal, Role
+from twinloop.control.store.ports import Store
+from twinloop.control.tracking import experiment_rows, grammar
+from twinloop.control.tracking.model import Experiment, Page, Query
+from twinloop.control.tracking.names import EXPERIMENT_TAG_LIMIT, check_experiment_name, check_pairs
+from twinloop.control.tracking.search import EXPERIMENT_SUBJECT, Search, number_of
+from twinloop.core.clock import Clock
+from twinloop.core.errors import InvalidInput
+
+_PAGE = 50_000
+
+
+class Experiments:
+    """Creates, finds and changes experiments. Every tenant has the experiment 0, named Default."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._ready: set[str] = set()
+
+    async def create(
+        self, who: Principal, name: str, tags: Mapping[str, str] | None = None, artifact_location: str | None = None
+    ) -> Experiment:
+        """Raises Conflict when there is one of this name, deleted ones included."""
+        who.require(Role.developer)
+        check_experiment_name(name)
+        check_pairs(tags or {}, "tag", EXPERIMENT_TAG_LIMIT)
+        await self.ready(who.tenant)
+        now = self._now()
+        return await self._store.write(
+            lambda c: experiment_rows.add(c, who.tenant, name, artifact_location, tags or {}, now)
+        )
+
+    async def get(self, who: Principal, id: str) -> Experiment:
+        """Raises NotFound."""
+        who.require(Role.viewer)
+        await self.ready(who.tenant)
+        return await self._store.read(lambda c: experiment_rows.by_id(c, who.tenant, id))
+
+    async def find(self, who: Principal, name: str) -> Experiment | None:
+        """The experiment of this name, deleted or not."""
+        who.require(Role.viewer)
+        await self.ready(who.tenant)
+        return await self._store.read(lambda c: experiment_rows.by_name(c, who.tenant, name))
+
+    async def search(self, who: Principal, query: Query) -> Page[Experiment]:
+        """Newest first unless ``query.order`` says otherwise."""
+        who.require(Role.viewer)
+        if not 1 <= query.limit <= _PAGE:
+            raise InvalidInput(
+                f"Invalid value {query.limit} for parameter 'max_results' supplied: It must be from 1 to {_PAGE}."
+            )
+        await self.ready(who.tenant)
+        return await self._store.read(lambda c: _search(c, who.tenant, query))
+
+    async def rename(self, who: Principal, id: str, name: str) -> None:
+        who.require(Role.developer)
+        check_experiment_name(name)
+        now = self._now()
+        await self._store.write(lambda c: experiment_rows.rename(c, who.tenant, id, name, now))
+
+    async def delete(self, who: Principal, id: str) -> None:
+        """Softly, with its runs."""
+        who.require(Role.developer)
+        await self._set_lifecycle(who, id, "deleted")
+
+    async def restore(self, who: Principal, id: str) -> None:
+        """With the runs that were deleted with it."""
+        who.require(Role.developer)
+        await self._set_lifecycle(who, id, "active")
+
+    async def set_tags(self, who: Principal, id: str, tags: Mapping[str, str]) -> None:
+        who.require(Role.developer)
+        check_pairs(tags, "tag", EXPERIMENT_TAG_LIMIT)
+        await self.ready(who.tenant)
+        now = self._now()
+
+        def work(connection: Connection) -> None:
+            experiment_rows.require_active(connection, who.tenant, id)
+            experiment_rows.put_tags(connection, who.tenant, number_of(id), tags)
+            experiment_rows.touch(connection, who.tenant, id, now)
+
+        await self._store.write(work)
+
+    async def delete_tag(self, who: Principal, id: str, key: str) -> None:
+        """Raises NotFound when there is no such tag."""
+        who.require(Role.developer)
+        await self._store.write(lambda c: experiment_rows.remove_tag(c, who.tenant, id, key))
+
+    async def ready(self, tenant: str) -> None:
+        """Make sure, once per tenant and process, that the default experiment is there."""
+        if tenant not in self._ready:
+            now = self._now()
+            await self._store.write(lambda c: experiment_rows.ensure_default(c, tenant, now))
+            self._ready.add(tenant)
+
+    async def _set_lifecycle(self, who: Principal, id: str, lifecycle: str) -> None:
+        await self.ready(who.tenant)
+        now = self._now()
+        await self._store.write(lambda c: experiment_rows.set_lifecycle(c, who.tenant, id, lifecycle, now))
+
+    def _now(self) -> int:
+        return self._clock.now_ns() // 1_000_000
+
+
+def _search(connection: Connection, tenant: str, query: Query) -> Page[Experiment]:
+    orders = grammar.parse_order(query.order, grammar.EXPERIMENTS)
+    clauses = grammar.parse_filter(query.filter, grammar.EXPERIMENTS)
+    search = Search(EXPERIMENT_SUBJECT, tenant, connection.dialect.name, orders)
+    rows = connection.execute(search.page(clauses, query.view, query.limit + 1, query.token)).all()
+    shown = rows[: query.limit]
+    following = search.token(shown[-1]) if len(rows) > query.limit else None
+    return Page(tuple(experiment_rows.load(connection, tenant, shown)), following)

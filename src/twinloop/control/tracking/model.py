@@ -1,0 +1,115 @@
+"""What tracking keeps. Times are milliseconds since the Unix epoch, the unit its clients send and filter by."""
+
+from __future__ import annotations
+
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+
+Lifecycle = Literal["active", "deleted"]
+RunStatus = Literal["RUNNING", "SCHEDULED", "FINISHED", "FAILED", "KILLED"]
+View = Literal["active", "deleted", "all"]
+
+DEFAULT_EXPERIMENT = "0"
+"""The experiment of runs that name none; every tenant has it."""
+
+RUN_NAME_TAG = "mlflow.runName"
+"""The tag that mirrors a run's name, for clients that read names from tags."""
+
+T = TypeVar("T")
+
+
+class Experiment(msgspec.Struct, frozen=True):
+    """A named set of runs. ``id`` is a decimal number, as clients expect."""
+
+    id: str
+    name: str
+    lifecycle: Lifecycle
+    artifact_location: str
+    created_ms: int
+    updated_ms: int
+    tags: dict[str, str] = {}
+
+
+class Metric(msgspec.Struct, frozen=True):
+    """One point of a series. ``value`` may be NaN; infinities are kept as the largest finite number of their sign.
+
+    ``model_id`` and the dataset's name and digest say what was measured on what, where the client tells.
+    """
+
+    key: str
+    value: float
+    at_ms: int
+    step: int = 0
+    model_id: str | None = None
+    dataset_name: str | None = None
+    dataset_digest: str | None = None
+
+
+class DatasetInput(msgspec.Struct, frozen=True):
+    """A dataset a run read, as its client describes it; ``tags`` may hold its context (train, eval)."""
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None = None
+    profile: str | None = None
+    tags: dict[str, str] = {}
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One tracked execution. ``metrics`` holds each series' last point: highest step, then time, then value."""
+
+    id: str
+    experiment_id: str
+    name: str
+    user: str
+    status: RunStatus
+    started_ms: int
+    ended_ms: int | None
+    lifecycle: Lifecycle
+    artifact_uri: str
+    metrics: tuple[Metric, ...] = ()
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    inputs: tuple[DatasetInput, ...] = ()
+
+    @property
+    def node(self) -> str:
+        """The run's key in the lineage graph."""
+        return run_node(self.id)
+
+
+class RunChange(msgspec.Struct, frozen=True):
+    """What to change of a run; None leaves it."""
+
+    status: RunStatus | None = None
+    ended_ms: int | None = None
+    name: str | None = None
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """A part of a longer list; ``next`` is the token of the part after it, None at the end."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+
+
+class Query(msgspec.Struct, frozen=True):
+    """A search: ``filter`` and ``order`` in the grammar of ``grammar.py``, and where to go on from."""
+
+    filter: str = ""
+    order: tuple[str, ...] = ()
+    view: View = "active"
+    limit: int = 1000
+    token: str | None = None
+
+
+def run_node(run_id: str) -> str:
+    return f"run:{run_id}"
+
+
+def describe(run: Run) -> dict[str, Any]:
+    """What the lineage graph shows of a run."""
+    return {"experiment": run.experiment_id, "user": run.user}

@@ -1,0 +1,285 @@
+"""Verbs on runs: start, log, finish, read and search."""
+
+from __future__ import annotations
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from twinloop.control.lineage import repository as lineage
+from twinloop.control.lineage.model import Link, Node
+from twinloop.control.security.model import Principal, Role
+from twinloop.control.store.ports import Store
+from twinloop.control.tracking import experiment_rows, grammar, points, repository
+from twinloop.control.tracking.experiments import Experiments
+from twinloop.control.tracking.model import (
+    DEFAULT_EXPERIMENT,
+    RUN_NAME_TAG,
+    DatasetInput,
+    Metric,
+    Page,
+    Query,
+    Run,
+    RunChange,
+    describe,
+    run_node,
+)
+from twinloop.control.tracking.names import PARAM_LIMIT, TAG_LIMIT, check_key, check_pairs, random_name
+from twinloop.control.tracking.points import Cursor
+from twinloop.control.tracking.search import RUN_SUBJECT, Search, number_of
+from twinloop.core.clock import Clock, SystemClock
+from twinloop.core.errors import InvalidInput
+from twinloop.core.ids import new_id
+
+_RUNS = 50_000
+_POINTS = 100_000
+_BATCH = 10_000
+_INT64 = 2**63
+
+
+class Tracking:
+    """Keeps runs and everything logged on them. Each verb is one transaction, durable when it returns."""
+
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+        self._store = store
+        self._clock = clock or SystemClock()
+        self.experiments = Experiments(store, self._clock)
+
+    async def create(
+        self,
+        who: Principal,
+        experiment_id: str = DEFAULT_EXPERIMENT,
+        *,
+        name: str | None = None,
+        user: str | None = None,
+        started_ms: int | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Run:
+        """Start a run; without a name, in the arguments or the tags, it is given a random one.
+
+        Raises:
+            NotFound: no such experiment.
+            NotActive: the experiment is deleted.
+            InvalidInput: name and name tag differ, or a tag cannot be logged.
+        """
+        who.require(Role.developer)
+        all_tags = dict(tags or {})
+        tagged = all_tags.get(RUN_NAME_TAG)
+        if name and tagged and name != tagged:
+            raise InvalidInput(
+                f"Both 'run_name' argument and '{RUN_NAME_TAG}' tag are specified, but with different values "
+                f"(run_name='{name}', {RUN_NAME_TAG}='{tagged}'). Give one of them."
+            )
+        named = name or tagged or random_name()
+        all_tags[RUN_NAME_TAG] = named
+        check_pairs(all_tags, "tag", TAG_LIMIT)
+        await self.experiments.ready(who.tenant)
+        started = self._now() if started_ms is None else _check_int(started_ms, "start_time")
+        return await self._store.write(lambda c: _add(c, who, experiment_id, named, user, started, all_tags))
+
+    async def get(self, who: Principal, run_id: str) -> Run:
+        """Raises NotFound."""
+        who.require(Role.viewer)
+        return await self._store.read(lambda c: repository.by_id(c, who.tenant, run_id))
+
+    async def update(self, who: Principal, run_id: str, change: RunChange) -> Run:
+        """Raises NotFound, or NotActive when the run is deleted."""
+        who.require(Role.developer)
+        if change.name is not None:
+            check_pairs({RUN_NAME_TAG: change.name}, "tag", TAG_LIMIT)
+        if change.ended_ms is not None:
+            _check_int(change.ended_ms, "end_time")
+
+        def work(connection: Connection) -> Run:
+            repository.change(connection, who.tenant, run_id, change)
+            return repository.by_id(connection, who.tenant, run_id)
+
+        return await self._store.write(work)
+
+    async def delete(self, who: Principal, run_id: str) -> None:
+        """Softly: ``restore`` brings it back as it was."""
+        who.require(Role.developer)
+        now = self._now()
+        await self._store.write(lambda c: repository.set_lifecycle(c, who.tenant, run_id, "deleted", now))
+
+    async def restore(self, who: Principal, run_id: str) -> None:
+        who.require(Role.developer)
+        await self._store.write(lambda c: repository.set_lifecycle(c, who.tenant, run_id, "active", None))
+
+    async def log(
+        self,
+        who: Principal,
+        run_id: str,
+        *,
+        metrics: Sequence[Metric] = (),
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Add points, params and tags to a run, all of them or none.
+
+        Raises:
+            NotFound, NotActive: no such run, or a deleted one.
+            ParamChanged: a param has another value already.
+            InvalidInput: a key, value, step or time that cannot be kept; more than 10,000 items.
+        """
+        who.require(Role.developer)
+        given_params, given_tags = params or {}, tags or {}
+        if len(metrics) + len(given_params) + len(given_tags) > _BATCH:
+            raise InvalidInput(f"A batch may hold {_BATCH} metrics, params and tags at most. Split it.")
+        for point in metrics:
+            _check_point(point)
+        check_pairs(given_params, "param", PARAM_LIMIT)
+        check_pairs(given_tags, "tag", TAG_LIMIT)
+
+        def work(connection: Connection) -> None:
+            repository.require_active(connection, who.tenant, run_id)
+            points.append(connection, who.tenant, run_id, metrics)
+            if given_params:
+                repository.put_params(connection, who.tenant, run_id, given_params)
+            if given_tags:
+                repository.put_tags(connection, who.tenant, run_id, given_tags)
+
+        await self._store.write(work)
+
+    async def delete_tag(self, who: Principal, run_id: str, key: str) -> None:
+        """Raises NotFound when the run has no such tag."""
+        who.require(Role.developer)
+
+        def work(connection: Connection) -> None:
+            repository.require_active(connection, who.tenant, run_id)
+            repository.remove_tag(connection, who.tenant, run_id, key)
+
+        await self._store.write(work)
+
+    async def add_inputs(self, who: Principal, run_id: str, inputs: Sequence[DatasetInput]) -> None:
+        """Say which datasets the run read, as its client describes them."""
+        who.require(Role.developer)
+
+        def work(connection: Connection) -> None:
+            repository.require_active(connection, who.tenant, run_id)
+            repository.put_inputs(connection, who.tenant, run_id, inputs)
+
+        await self._store.write(work)
+
+    async def consume(self, who: Principal, run_id: str, links: Sequence[Link]) -> None:
+        """Add lineage edges from the run to the revisions it used."""
+        who.require(Role.developer)
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> None:
+            repository.require_active(connection, who.tenant, run_id)
+            lineage.add_links(connection, who.tenant, run_node(run_id), links, now_ns)
+
+        await self._store.write(work)
+
+    async def history(
+        self, who: Principal, run_id: str, key: str, limit: int = _POINTS, token: str | None = None
+    ) -> Page[Metric]:
+        """Every point of one metric by time, step and value; none when the run has no such metric. Raises NotFound."""
+        who.require(Role.viewer)
+        if not 1 <= limit <= _POINTS:
+            raise InvalidInput(
+                f"Invalid value {limit} for parameter 'max_results' supplied: It must be from 1 to {_POINTS}."
+            )
+        after = None if token is None else _cursor(token)
+
+        def work(connection: Connection) -> list[tuple[Cursor, Metric]]:
+            repository.require(connection, who.tenant, run_id)
+            return points.history(connection, who.tenant, run_id, key, limit + 1, after)
+
+        found = await self._store.read(work)
+        following = _token(found[limit - 1][0]) if len(found) > limit else None
+        return Page(tuple(metric for _, metric in found[:limit]), following)
+
+    async def search(self, who: Principal, experiment_ids: Sequence[str], query: Query) -> Page[Run]:
+        """Runs of these experiments, newest first unless ``query.order`` says otherwise.
+
+        Runs that start or end while a client turns pages neither shift nor repeat the ones after.
+        """
+        who.require(Role.viewer)
+        if not 1 <= query.limit <= _RUNS:
+            raise InvalidInput(
+                f"Invalid value {query.limit} for parameter 'max_results' supplied: It must be from 1 to {_RUNS}."
+            )
+        within = [number_of(id) for id in experiment_ids]
+        return await self._store.read(lambda c: _search(c, who.tenant, within, query))
+
+    def _now(self) -> int:
+        return self._clock.now_ns() // 1_000_000
+
+
+def _add(
+    connection: Connection,
+    who: Principal,
+    experiment_id: str,
+    name: str,
+    user: str | None,
+    started_ms: int,
+    tags: dict[str, str],
+) -> Run:
+    experiment = experiment_rows.require_active(connection, who.tenant, experiment_id)
+    run_id = new_id()
+    run = Run(
+        id=run_id,
+        experiment_id=experiment.id,
+        name=name,
+        user=who.name if user is None else user,
+        status="RUNNING",
+        started_ms=started_ms,
+        ended_ms=None,
+        lifecycle="active",
+        artifact_uri=f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts",
+        tags=tags,
+    )
+    repository.add_run(connection, who.tenant, run)
+    node = Node(run.node, "run", name, run_id, at_ns=started_ms * 1_000_000, detail=describe(run))
+    lineage.add(connection, who.tenant, node, ())
+    return run
+
+
+def _search(connection: Connection, tenant: str, within: Sequence[int], query: Query) -> Page[Run]:
+    orders = grammar.parse_order(query.order, grammar.RUNS)
+    clauses = grammar.parse_filter(query.filter, grammar.RUNS)
+    search = Search(RUN_SUBJECT, tenant, connection.dialect.name, orders)
+    rows = connection.execute(search.page(clauses, query.view, query.limit + 1, query.token, within)).all()
+    shown = rows[: query.limit]
+    following = search.token(shown[-1]) if len(rows) > query.limit else None
+    return Page(tuple(repository.load(connection, tenant, shown)), following)
+
+
+def _check_point(point: Metric) -> None:
+    check_key(point.key, "metric key")
+    if not 0 <= point.at_ms < _INT64:
+        raise InvalidInput(
+            f"Invalid value {point.at_ms} for parameter 'timestamp' supplied: metric '{point.key}'. "
+            "Timestamp must be a nonnegative long (64-bit integer)."
+        )
+    if not -_INT64 <= point.step < _INT64:
+        raise InvalidInput(
+            f"Invalid value for parameter 'step' of metric '{point.key}': Step must be a valid long (64-bit integer)."
+        )
+
+
+def _check_int(value: int, what: str) -> int:
+    if not -_INT64 // 1_000_000 <= value < _INT64 // 1_000_000:
+        raise InvalidInput(
+            f"Invalid value {value} for parameter '{what}' supplied: it must be milliseconds since 1970."
+        )
+    return value
+
+
+def _token(cursor: Cursor) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).decode()
+
+
+def _cursor(token: str) -> Cursor:
+    try:
+        cursor: Cursor = msgspec.json.decode(base64.urlsafe_b64decode(token.encode()), type=Cursor)
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.") from error
+    if max(abs(cursor[0]), abs(cursor[1])) >= _INT64 or not math.isfinite(cursor[2]):
+        raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.")
+    return cursor
