@@ -1,0 +1,1 @@
+"""The ML lane: data, features, training, deployment, prediction; imports point upstream only."""

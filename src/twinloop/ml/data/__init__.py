@@ -1,0 +1,1 @@
+"""Tables become dataset revisions: immutable Parquet files, a schema and a digest over the rows."""
