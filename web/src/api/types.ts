@@ -1,0 +1,158 @@
+/** What `/api/v1` answers with. Times named `*_at` are ISO-8601 UTC; `*_ns` are integer nanoseconds since the epoch. */
+
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+
+export interface Engine {
+  name: string;
+  state: string;
+  detail: string | null;
+}
+
+export interface Status {
+  version: string;
+  home: string;
+  started_at: string;
+  tenant: string;
+  principal: string;
+  endpoints: number | string[];
+  counts: { revisions: number; releases: number; runs: number; traces: number };
+  engines: Engine[];
+}
+
+export interface Parent {
+  role: string;
+  digest: string;
+}
+
+export interface Revision {
+  ref: string;
+  kind: string;
+  name: string;
+  number: number;
+  digest: string;
+  manifest: { [key: string]: Json };
+  parents: Parent[];
+  created_at: string;
+  created_by: string;
+  run_id: string | null;
+  aliases: string[];
+}
+
+export interface Endpoint {
+  name: string;
+  type: string;
+  live: string | null;
+  canary: string | null;
+  canary_weight: number | null;
+  shadow: string | null;
+  previous: string | null;
+  updated_at: string;
+}
+
+export interface Pin {
+  ref: string;
+  digest: string;
+}
+
+export type Verdict = 'pass' | 'fail' | 'not_enough_evidence';
+
+/** A metric's value with its interval at `level` (0.95), from `n` rows. */
+export interface Estimate {
+  metric: string;
+  value: number;
+  low: number;
+  high: number;
+  n: number;
+  level: number;
+}
+
+export interface Finding {
+  condition: { metric: string; at_least?: number | null; at_most?: number | null; baseline?: string | null };
+  verdict: Verdict;
+  estimate: Estimate | null;
+  reason: string;
+}
+
+export interface Gate {
+  verdict: Verdict;
+  conditions: Finding[];
+}
+
+export type ReleaseState = 'live' | 'canary' | 'shadow' | 'previous' | 'retired' | 'prepared';
+
+export interface Release {
+  ref: string;
+  digest: string;
+  endpoint: string;
+  type: string;
+  state: ReleaseState;
+  weight: number | null;
+  pins: { [role: string]: Pin };
+  gate: Gate | null;
+  created_at: string;
+  created_by: string;
+}
+
+export interface ReleaseEvent {
+  at: string;
+  action: string;
+  release: string | null;
+  weight: number | null;
+  by: string;
+  reason: string | null;
+}
+
+export interface Trace {
+  trace_id: string;
+  name: string;
+  endpoint: string | null;
+  release: string | null;
+  status: 'ok' | 'error' | 'unset';
+  started_at: string;
+  duration_ms: number;
+  principal: string;
+  source: 'gateway' | 'otlp';
+  span_count: number;
+  summary: { [fact: string]: Json };
+}
+
+export interface Span {
+  span_id: string;
+  parent_id: string | null;
+  name: string;
+  kind: string;
+  start_ns: number;
+  end_ns: number;
+  status: string;
+  message: string | null;
+  attributes: { [key: string]: Json };
+  events: { name: string; at_ns: number; attributes: { [key: string]: Json } }[];
+}
+
+export interface TraceDetail extends Trace {
+  spans: Span[];
+}
+
+export interface LineageNode {
+  key: string;
+  kind: string;
+  name: string;
+  version: string | null;
+  digest: string | null;
+  detail: Json;
+}
+
+export interface LineageEdge {
+  child: string;
+  parent: string;
+  role: string;
+}
+
+export interface Lineage {
+  root: string;
+  nodes: LineageNode[];
+  edges: LineageEdge[];
+  truncated?: boolean;
+  /** Only in the answer to `impact`. */
+  counts?: { revisions: number; releases: number; traces: number };
+}
