@@ -40,7 +40,6 @@ from twinloop.control.tracking.repository import (
 )
 from twinloop.core.errors import InvalidInput
 
-
 _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
     "=": operator.eq,
     "!=": operator.ne,
