@@ -1,0 +1,58 @@
+"""``keys create``, ``keys list`` and ``keys revoke``."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+from twinloop.cli.arguments import Commands
+from twinloop.cli.connection import connected, in_path
+from twinloop.cli.output import clock_time, show, table
+
+
+def declare(commands: Commands) -> None:
+    keys = commands.group("keys", "Make, list and revoke the keys that open a server.")
+    create = keys.add("create", run_create, "Make a key; it is shown once.", "twinloop keys create ci --role developer")
+    create.add_argument("name", help="whose key it is")
+    create.add_argument("--role", choices=["viewer", "developer", "releaser", "admin"], default="developer")
+    create.add_argument("--tenant", help="default: yours")
+    keys.add("list", run_list, "List keys.")
+    revoke = keys.add("revoke", run_revoke, "Revoke a key.")
+    revoke.add_argument("name")
+
+
+def run_create(arguments: argparse.Namespace) -> int:
+    body = {"name": arguments.name, "role": arguments.role}
+    if arguments.tenant:
+        body["tenant"] = arguments.tenant
+    with connected(arguments) as client:
+        made = client.call("POST", "keys", json=body)
+    show(
+        arguments,
+        made,
+        lambda key: [key["key"], "This is the only time it is shown. Send it as: Authorization: Bearer KEY"],
+    )
+    return 0
+
+
+def run_list(arguments: argparse.Namespace) -> int:
+    with connected(arguments) as client:
+        listed = client.call("GET", "keys")
+    show(arguments, listed, _lines)
+    return 0
+
+
+def run_revoke(arguments: argparse.Namespace) -> int:
+    with connected(arguments) as client:
+        revoked = client.call("DELETE", f"keys/{in_path(arguments.name)}")
+    show(arguments, revoked, lambda key: [f"The key {arguments.name} opens nothing any more."])
+    return 0
+
+
+def _lines(listed: dict[str, Any]) -> Iterable[str]:
+    rows = (
+        [k["name"], k["role"], k["tenant"], clock_time(k["created_at"]), clock_time(k.get("revoked_at"))]
+        for k in listed["keys"]
+    )
+    return table(["NAME", "ROLE", "TENANT", "MADE", "REVOKED"], rows)
