@@ -134,7 +134,7 @@ class Client:
 
     def status(self) -> dict[str, Any]:
         """What this Twinloop is and holds."""
-        return self.call("GET", "/api/v1/status")  # type: ignore[no-any-return]
+        return self.call("GET", "/api/v1/status")
 
     @cached_property
     def revisions(self) -> Revisions:
@@ -205,6 +205,8 @@ def _area(client: Client, module: str, name: str) -> Any:
 
 def _error_of(answered: Answered) -> TwinloopError:
     data = b"".join(answered.body)
+    if not data and answered.status == 404:
+        return errors.NotFound("There is nothing there.")
     try:
         return _error(_decoder.decode(data)["error"])
     except (msgspec.DecodeError, KeyError, TypeError):

@@ -15,8 +15,8 @@ class Lineage:
 
     def why(self, node: str) -> Json:
         """The whole ancestry of a trace id, revision, release (``endpoint@3``) or ``run:ID``: {root, nodes, edges}."""
-        return self._client.call("GET", "/api/v1/why", query={"node": node})  # type: ignore[no-any-return]
+        return self._client.call("GET", "/api/v1/why", query={"node": node})
 
     def impact(self, node: str) -> Json:
         """Everything that came from a revision: {root, nodes, edges, counts, truncated}."""
-        return self._client.call("GET", "/api/v1/impact", query={"node": node})  # type: ignore[no-any-return]
+        return self._client.call("GET", "/api/v1/impact", query={"node": node})

@@ -29,18 +29,18 @@ class Revisions:
             "parents": [{"role": role, "ref": ref} for role, ref in parents],
             "run_id": current_run_id(),
         }
-        return self._client.call("POST", "/api/v1/revisions", body)["revision"]  # type: ignore[no-any-return]
+        return self._client.call("POST", "/api/v1/revisions", body)["revision"]
 
     def get(self, ref: str) -> Json:
         """The revision called ``kind/name@number``, ``kind/name@alias``, ``kind/name`` (newest), or by its digest."""
-        return self._client.call("GET", f"/api/v1/revisions/{ref}")  # type: ignore[no-any-return]
+        return self._client.call("GET", f"/api/v1/revisions/{ref}")
 
     def list(self, kind: str | None = None, name: str | None = None, limit: int = 100) -> list[Json]:
         """Revisions, newest first."""
         query = {"kind": kind, "name": name, "limit": limit}
-        return self._client.call("GET", "/api/v1/revisions", query=query)["revisions"]  # type: ignore[no-any-return]
+        return self._client.call("GET", "/api/v1/revisions", query=query)["revisions"]
 
     def alias(self, kind: str, name: str, alias: str, number: int) -> Json:
         """Point ``kind/name@alias`` at revision ``number``."""
         body = {"kind": kind, "name": name, "alias": alias, "number": number}
-        return self._client.call("PUT", "/api/v1/aliases", body)  # type: ignore[no-any-return]
+        return self._client.call("PUT", "/api/v1/aliases", body)

@@ -18,8 +18,8 @@ class Traces:
     ) -> list[Json]:
         """Traces without their spans, newest first."""
         query = {"endpoint": endpoint, "release": release, "status": status, "limit": limit}
-        return self._client.call("GET", "/api/v1/traces", query=query)["traces"]  # type: ignore[no-any-return]
+        return self._client.call("GET", "/api/v1/traces", query=query)["traces"]
 
     def get(self, trace_id: str) -> Json:
         """One trace with its spans."""
-        return self._client.call("GET", f"/api/v1/traces/{trace_id}")  # type: ignore[no-any-return]
+        return self._client.call("GET", f"/api/v1/traces/{trace_id}")

@@ -84,6 +84,10 @@ class Registry:
             raise InvalidInput("limit must be between 1 and 1000.")
         return await self._store.read(lambda c: repository.newest(c, who.tenant, kind, name, limit, before))
 
+    async def count(self, who: Principal) -> dict[str, int]:
+        """How many revisions of each kind there are."""
+        return await self._store.read(lambda c: repository.count(c, who.tenant))
+
     async def set_alias(self, who: Principal, kind: str, name: str, alias: str, number: int) -> Revision:
         """Point ``kind/name@alias`` at a revision; the move is kept in the history."""
         who.require(Role.developer)

@@ -1,0 +1,122 @@
+"""/api/v1/status and keys, /healthz, /readyz and /metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from twinloop.control.gateway.service import Gateway
+from twinloop.control.registry.service import Registry
+from twinloop.control.security.model import Role
+from twinloop.control.security.repository import Key
+from twinloop.control.security.service import Keys
+from twinloop.control.tracing.service import Tracing
+from twinloop.core.clock import iso
+from twinloop.core.errors import InvalidInput, Unavailable
+from twinloop.protocols.http import Call, reply, route
+from twinloop.protocols.native.errors import NATIVE
+
+
+class Facts(Protocol):
+    """What a server says of itself."""
+
+    def __call__(self) -> Mapping[str, Any]: ...
+
+
+class Metrics(Protocol):
+    def text(self, spooled: int, dropped: int) -> bytes: ...
+
+
+class NewKeyBody(msgspec.Struct, frozen=True):
+    name: str
+    role: str
+
+
+def routes(
+    registry: Registry,
+    keys: Keys,
+    gateway: Gateway,
+    tracing: Tracing,
+    metrics: Metrics,
+    facts: Facts,
+    ready: Callable[[], bool],
+    check: Callable[[], Awaitable[None]],
+) -> list[Route]:
+    """``facts`` are version, home and start; ``ready`` tells whether everything live is loaded; ``check`` asks the store."""
+
+    async def status(call: Call) -> Any:
+        """What this Twinloop is and holds."""
+        counts = await registry.count(call.who)
+        return {
+            **facts(),
+            "tenant": call.who.tenant,
+            "principal": call.who.name,
+            "role": call.who.role.name,
+            "endpoints": len(gateway.endpoints(call.who)),
+            "counts": {
+                "revisions": sum(counts.values()),
+                "releases": counts.get("release", 0),
+                "traces": await tracing.count(call.who),
+            },
+            "kinds": counts,
+            "ready": ready(),
+        }
+
+    async def make_key(call: Call) -> Any:
+        """Make a key; its secret is in this answer and nowhere else."""
+        body = await call.json(NewKeyBody)
+        if body.role not in Role.__members__ or body.role == "nobody":
+            raise InvalidInput(f"{body.role!r} is not a role. Roles are viewer, developer, releaser and admin.")
+        made = await keys.create(call.who, body.name, Role[body.role])
+        return {**_key(made.key), "secret": made.secret}
+
+    async def list_keys(call: Call) -> Any:
+        """Every key ever made, without secrets."""
+        return {"keys": [_key(key) for key in await keys.keys(call.who)]}
+
+    async def revoke_key(call: Call) -> Any:
+        """Put a key out of force at once."""
+        await keys.revoke(call.who, call.path["id"])
+        return {"revoked": call.path["id"]}
+
+    async def healthz(call: Call) -> Any:
+        """The process answers."""
+        return {"status": "ok"}
+
+    async def readyz(call: Call) -> Any:
+        """The store answers and everything live is loaded."""
+        await check()
+        if not ready():
+            raise Unavailable("Releases are being loaded. Try again in a moment.")
+        return reply({"status": "ready"})
+
+    async def metrics_text(call: Call) -> Response:
+        """Counts in Prometheus text form."""
+        losses = tracing.losses
+        content = metrics.text(losses.spooled, losses.dropped)
+        return PlainTextResponse(content, headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    return [
+        route(NATIVE, "GET", "/healthz", healthz, public=True),
+        route(NATIVE, "GET", "/readyz", readyz, public=True),
+        route(NATIVE, "GET", "/metrics", metrics_text),
+        route(NATIVE, "GET", "/api/v1/status", status),
+        route(NATIVE, "POST", "/api/v1/keys", make_key),
+        route(NATIVE, "GET", "/api/v1/keys", list_keys),
+        route(NATIVE, "DELETE", "/api/v1/keys/{id}", revoke_key),
+    ]
+
+
+def _key(key: Key) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "role": key.role.name,
+        "created_at": iso(key.created_ns),
+        "created_by": key.created_by,
+        "revoked_at": None if key.revoked_ns is None else iso(key.revoked_ns),
+    }

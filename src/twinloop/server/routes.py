@@ -1,0 +1,50 @@
+"""Every path of every protocol of one App, and whose manners an error on a path follows."""
+
+from __future__ import annotations
+
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+
+from twinloop.compose import App
+from twinloop.core.errors import TwinloopError
+from twinloop.protocols.http import Dialect
+from twinloop.protocols.native import answers, blobs, endpoints, revisions, system, traces
+from twinloop.protocols.native.errors import NATIVE
+from twinloop.protocols.open_inference.errors import OPEN_INFERENCE
+from twinloop.protocols.open_inference.routes import routes as open_inference
+from twinloop.protocols.openai.errors import OPENAI
+from twinloop.protocols.openai.routes import routes as openai
+
+_DIALECTS: tuple[tuple[str, Dialect], ...] = (
+    ("/v1/", OPENAI),
+    ("/v2", OPEN_INFERENCE),
+)
+
+
+def all_routes(app: App) -> list[BaseRoute]:
+    """Routes of all protocols; a longer path stands before the shorter one that would swallow it."""
+    return [
+        *system.routes(
+            app.registry, app.keys, app.gateway, app.tracing, app.observer, app.facts, app.restored.is_set, app.check
+        ),
+        *revisions.routes(app.registry),
+        *blobs.routes(app.blobs),
+        *answers.routes(app.gateway),
+        *endpoints.routes(app.releases, app.gateway),
+        *traces.routes(app.tracing, app.lineage, app.registry),
+        *openai(app.gateway),
+        *open_inference(app.gateway),
+    ]
+
+
+def refuse(path: str, error: TwinloopError) -> Response:
+    """An error on ``path`` in the form of the protocol that the path belongs to."""
+    for prefix, dialect in _DIALECTS:
+        if path.startswith(prefix):
+            return dialect.error(error)
+    return NATIVE.error(error)
+
+
+def is_api(path: str) -> bool:
+    """Whether ``path`` belongs to a protocol, so that an unknown one is an error and not a page of the console."""
+    return path.startswith(("/api/", "/ajax-api/", "/v1/", "/v2", "/metrics", "/healthz", "/readyz", "/version"))
