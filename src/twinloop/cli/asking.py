@@ -5,15 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from twinloop.cli.arguments import Commands
-from twinloop.cli.connection import connected, in_path
+from twinloop.cli.connection import connected
 from twinloop.cli.output import show
 from twinloop.core.errors import UpstreamError
-
-if TYPE_CHECKING:
-    from twinloop.sdk.client import Client
 
 _QUOTE_SHOWN = 160
 
@@ -29,22 +26,25 @@ def run_ask(arguments: argparse.Namespace) -> int:
     messages = [{"role": "user", "content": " ".join(arguments.question)}]
     if arguments.system:
         messages.insert(0, {"role": "system", "content": arguments.system})
-    path = f"endpoints/{in_path(arguments.endpoint)}/chat"
+    path = f"/api/v1/endpoints/{arguments.endpoint}/chat"
     with connected(arguments) as client:
         if arguments.json:
-            show(arguments, client.call("POST", path, json={"messages": messages, "stream": False}), lambda a: [])
+            show(arguments, client.call("POST", path, {"messages": messages}), lambda answer: [])
             return 0
-        citations, last = _print_stream(client, path, messages)
-    for line in _after(citations, last):
+        citations, last = print_stream(client.events("POST", path, {"messages": messages, "stream": True}))
+    for line in after(citations, last):
         print(line)
     return 0
 
 
-def _print_stream(client: Client, path: str, messages: list[dict[str, str]]) -> tuple[list[Any], dict[str, Any]]:
+def print_stream(events: Iterable[dict[str, Any]]) -> tuple[list[Any], dict[str, Any]]:
+    """Print an answer as it comes; return its citations and its last event.
+
+    Raises:
+        UpstreamError: the stream ended before the answer did.
+    """
     citations: list[Any] = []
-    for event in stream_events(client.call("POST", path, json={"messages": messages, "stream": True}, stream=True)):
-        if "error" in event:
-            raise UpstreamError(event["error"]["message"])
+    for event in events:
         sys.stdout.write(event.get("delta", ""))
         sys.stdout.flush()
         citations.extend(event.get("citations") or [])
@@ -53,18 +53,6 @@ def _print_stream(client: Client, path: str, messages: list[dict[str, str]]) -> 
             return citations, event
     print()
     raise UpstreamError("The answer broke off before its end. Ask again, and see the server's log.")
-
-
-def stream_events(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
-    """The JSON of each ``data:`` line of a stream of server-sent events, however it is cut into chunks."""
-    import msgspec
-
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.startswith(b"data:") and (text := line[5:].strip()) not in (b"", b"[DONE]"):
-                yield msgspec.json.decode(text)
 
 
 def citation_lines(citations: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -76,7 +64,7 @@ def citation_lines(citations: Iterable[dict[str, Any]]) -> Iterator[str]:
         yield f"    {quote if len(quote) <= _QUOTE_SHOWN else quote[: _QUOTE_SHOWN - 1] + '…'}"
 
 
-def _after(citations: list[Any], last: dict[str, Any]) -> Iterator[str]:
+def after(citations: list[Any], last: dict[str, Any]) -> Iterator[str]:
     if citations:
         yield ""
         yield from citation_lines(citations)

@@ -26,9 +26,7 @@ def run_models(arguments: argparse.Namespace) -> int:
     found: list[dict[str, Any]] = []
     with connected(arguments) as client:
         for kind in (arguments.kind,) if arguments.kind else _KINDS:
-            query = {"kind": kind, "name": arguments.name, "limit": arguments.limit}
-            given = {name: value for name, value in query.items() if value is not None}
-            found.extend(client.call("GET", "revisions", query=given)["revisions"])
+            found.extend(client.revisions.list(kind, arguments.name, arguments.limit))
     show(arguments, {"revisions": found}, _lines)
     return 0
 

@@ -93,7 +93,12 @@ def home(path: Path) -> Iterator[Check]:
         yield Check("home", "broken", f"{existing} is not a folder", "Choose another home with --home.")
         return
     if not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
-        yield Check("home", "broken", f"{existing} cannot be read and written", f"Run: chmod u+rwx '{existing}', or choose --home.")
+        yield Check(
+            "home",
+            "broken",
+            f"{existing} cannot be read and written",
+            f"Run: chmod u+rwx '{existing}', or choose --home.",
+        )
         return
     yield Check("home", "ok", shown if existing == path.absolute() else f"{shown} (will be made)")
     free = shutil.disk_usage(existing).free
@@ -146,7 +151,12 @@ def weights(folder: Path) -> Iterator[Check]:
             yield Check(label, "ok", str(folder / name))
         else:
             size = sum(file.size for file in missing) / 2**20
-            yield Check(label, "note", f"{len(missing)} of {len(entry.files)} files missing", f"{size:.0f} MiB are fetched at first use.")
+            yield Check(
+                label,
+                "note",
+                f"{len(missing)} of {len(entry.files)} files missing",
+                f"{size:.0f} MiB are fetched at first use.",
+            )
 
 
 def _complete(path: Path, size: int) -> bool:
@@ -174,5 +184,7 @@ def port(settings: Settings) -> Check:
             held = holder_of(settings.home)
             if held is not None and held.url.endswith(f":{settings.port}"):
                 return Check("port", "ok", f"{where} is this home's server")
-            return Check("port", "note", f"{where}: {error.strerror}", "Serve elsewhere: twinloop up --port 0 takes a free port.")
+            return Check(
+                "port", "note", f"{where}: {error.strerror}", "Serve elsewhere: twinloop up --port 0 takes a free port."
+            )
     return Check("port", "ok", f"{where} is free")

@@ -6,7 +6,6 @@ import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 if TYPE_CHECKING:
     from twinloop.sdk.client import Client
@@ -22,8 +21,3 @@ def connected(arguments: argparse.Namespace) -> Iterator[Client]:
         yield client
     finally:
         client.close()
-
-
-def in_path(name: str) -> str:
-    """A name as part of a URL path: slashes stay, all else is quoted."""
-    return quote(name, safe="/@")

@@ -38,7 +38,7 @@ def _server(arguments: argparse.Namespace) -> Iterable[Check]:
         return
     try:
         with connected(arguments) as client:
-            status = client.call("GET", "status")
+            status = client.status()
     except TwinloopError as error:
         yield Check("server", "broken", error.message, "Start it with: twinloop up")
         return

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from twinloop.cli.arguments import Commands
-from twinloop.cli.connection import connected, in_path
+from twinloop.cli.connection import connected
 from twinloop.cli.output import clock_time, show, table
 
 
@@ -19,7 +19,7 @@ def declare(commands: Commands) -> None:
     create.add_argument("--tenant", help="default: yours")
     keys.add("list", run_list, "List keys.")
     revoke = keys.add("revoke", run_revoke, "Revoke a key.")
-    revoke.add_argument("name")
+    revoke.add_argument("id", help="as keys list shows it")
 
 
 def run_create(arguments: argparse.Namespace) -> int:
@@ -27,7 +27,7 @@ def run_create(arguments: argparse.Namespace) -> int:
     if arguments.tenant:
         body["tenant"] = arguments.tenant
     with connected(arguments) as client:
-        made = client.call("POST", "keys", json=body)
+        made = client.call("POST", "/api/v1/keys", body)
     show(
         arguments,
         made,
@@ -38,15 +38,15 @@ def run_create(arguments: argparse.Namespace) -> int:
 
 def run_list(arguments: argparse.Namespace) -> int:
     with connected(arguments) as client:
-        listed = client.call("GET", "keys")
+        listed = client.call("GET", "/api/v1/keys")
     show(arguments, listed, _lines)
     return 0
 
 
 def run_revoke(arguments: argparse.Namespace) -> int:
     with connected(arguments) as client:
-        revoked = client.call("DELETE", f"keys/{in_path(arguments.name)}")
-    show(arguments, revoked, lambda key: [f"The key {arguments.name} opens nothing any more."])
+        revoked = client.call("DELETE", f"/api/v1/keys/{arguments.id}")
+    show(arguments, revoked, lambda key: [f"The key {arguments.id} opens nothing any more."])
     return 0
 
 

@@ -30,14 +30,14 @@ def declare(commands: Commands) -> None:
 
 def run_why(arguments: argparse.Namespace) -> int:
     with connected(arguments) as client:
-        graph = client.call("GET", "why", query={"node": arguments.node})
+        graph = client.lineage.why(arguments.node)
     show(arguments, graph, lambda g: tree(g, "child", "parent"))
     return 0
 
 
 def run_impact(arguments: argparse.Namespace) -> int:
     with connected(arguments) as client:
-        graph = client.call("GET", "impact", query={"node": arguments.node})
+        graph = client.lineage.impact(arguments.node)
     show(arguments, graph, _impact_lines)
     return 0
 

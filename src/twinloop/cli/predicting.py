@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from twinloop.cli.arguments import Commands, pairs, scalar
-from twinloop.cli.connection import connected, in_path
+from twinloop.cli.connection import connected
 from twinloop.cli.output import facts, show, table
 from twinloop.core.errors import InvalidInput
 
@@ -31,14 +31,13 @@ def run_predict(arguments: argparse.Namespace) -> int:
     given = [bool(arguments.values), arguments.rows is not None, arguments.batch is not None]
     if sum(given) != 1:
         raise InvalidInput("Say what to predict in one way: name=value words, --rows FILE or --batch DATASET.")
-    path = f"endpoints/{in_path(arguments.endpoint)}"
     with connected(arguments) as client:
         if arguments.batch is not None:
             body = {"dataset": arguments.batch, **({"name": arguments.to} if arguments.to else {})}
-            show(arguments, client.call("POST", f"{path}/batch", json=body), facts)
+            show(arguments, client.call("POST", f"/api/v1/endpoints/{arguments.endpoint}/batch", body), facts)
             return 0
         rows = read_rows(arguments.rows) if arguments.rows else [_row(arguments.values)]
-        answer = client.call("POST", f"{path}/predict", json={"rows": rows})
+        answer = client.endpoints.predict(arguments.endpoint, rows)
     show(arguments, answer, _answer_lines)
     return 0
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from twinloop.cli.arguments import Commands, pairs
-from twinloop.cli.connection import connected, in_path
+from twinloop.cli.connection import connected
 from twinloop.cli.output import clock_time, show, table
 from twinloop.cli.server import endpoint_lines
+from twinloop.control.evaluation.model import Condition
 from twinloop.core.errors import InvalidInput
 
 _CONDITION = re.compile(r"([A-Za-z_][\w.@/-]*)\s*(>=|<=)\s*([-+0-9.eE]+)\Z")
@@ -27,7 +28,7 @@ def declare(commands: Commands) -> None:
     release.add_argument("--type", choices=["predict", "chat", "embed", "search"], help="needed for a new endpoint")
     release.add_argument("--pin", action="append", default=[], metavar="ROLE=REF", help="a revision for a role; repeat")
     release.add_argument("--stage", choices=["live", "canary", "shadow"], default="live")
-    release.add_argument("--weight", type=float, help="share of principals a canary gets, 0 to 1")
+    release.add_argument("--weight", type=float, default=0.1, help="share of principals a canary gets, 0 to 1")
     release.add_argument("--gate", action="append", default=[], metavar="'METRIC>=X'", help="a condition; repeat")
     release.add_argument("--baseline", metavar="REF", help="the revision that delta_* conditions compare with")
     release.add_argument("--reason", default="")
@@ -46,22 +47,25 @@ def declare(commands: Commands) -> None:
 
 
 def run_release(arguments: argparse.Namespace) -> int:
-    body: dict[str, Any] = {"pins": pairs(arguments.pin, "pin"), "stage": arguments.stage, "reason": arguments.reason}
-    if not body["pins"]:
+    pins = pairs(arguments.pin, "pin")
+    if not pins:
         raise InvalidInput("There is nothing to release. Name revisions with --pin role=kind/name@number.")
-    if arguments.weight is not None:
-        body["weight"] = arguments.weight
-    if arguments.gate:
-        body["gate"] = [condition(text, arguments.baseline) for text in arguments.gate]
-    path = f"endpoints/{in_path(arguments.endpoint)}"
+    gate = [condition(text, arguments.baseline) for text in arguments.gate]
     with connected(arguments) as client:
-        body["type"] = arguments.type or client.call("GET", path)["type"]
-        released = client.call("POST", f"{path}/releases", json=body)
+        released = client.endpoints.release(
+            arguments.endpoint,
+            arguments.type or client.endpoints.get(arguments.endpoint)["type"],
+            pins,
+            stage=arguments.stage,
+            weight=arguments.weight,
+            gate=gate,
+            reason=arguments.reason,
+        )
     show(arguments, released, lambda r: _release_lines([r]))
     return 0
 
 
-def condition(text: str, baseline: str | None = None) -> dict[str, Any]:
+def condition(text: str, baseline: str | None = None) -> Condition:
     """``auc>=0.6`` as a gate's condition; ``delta_*`` metrics compare with ``baseline``."""
     found = _CONDITION.match(text.strip())
     try:
@@ -69,24 +73,22 @@ def condition(text: str, baseline: str | None = None) -> dict[str, Any]:
         value = float(bound)
     except ValueError:
         raise InvalidInput(f"{text[:80]!r} is not a condition. Write metric>=number or metric<=number.") from None
-    parsed: dict[str, Any] = {"metric": metric, "at_least" if side == ">=" else "at_most": value}
-    if baseline is not None and metric.startswith("delta_"):
-        parsed["baseline"] = baseline
-    return parsed
+    compared = baseline if metric.startswith("delta_") else None
+    if side == ">=":
+        return Condition(metric, at_least=value, baseline=compared)
+    return Condition(metric, at_most=value, baseline=compared)
 
 
 def run_promote(arguments: argparse.Namespace) -> int:
-    return _move(arguments, "promote", {"release": arguments.release, "reason": arguments.reason})
+    with connected(arguments) as client:
+        endpoint = client.endpoints.promote(arguments.endpoint, arguments.release, arguments.reason)
+    show(arguments, endpoint, lambda e: endpoint_lines([e]))
+    return 0
 
 
 def run_rollback(arguments: argparse.Namespace) -> int:
-    return _move(arguments, "rollback", {"to": arguments.to, "reason": arguments.reason})
-
-
-def _move(arguments: argparse.Namespace, verb: str, body: dict[str, Any]) -> int:
-    given = {name: value for name, value in body.items() if value is not None}
     with connected(arguments) as client:
-        endpoint = client.call("POST", f"endpoints/{in_path(arguments.endpoint)}/{verb}", json=given)
+        endpoint = client.endpoints.rollback(arguments.endpoint, arguments.to, arguments.reason)
     show(arguments, endpoint, lambda e: endpoint_lines([e]))
     return 0
 
@@ -94,11 +96,11 @@ def _move(arguments: argparse.Namespace, verb: str, body: dict[str, Any]) -> int
 def run_releases(arguments: argparse.Namespace) -> int:
     with connected(arguments) as client:
         if arguments.endpoint is None:
-            show(arguments, client.call("GET", "endpoints"), lambda answer: endpoint_lines(answer["endpoints"]))
-            return 0
-        path = f"endpoints/{in_path(arguments.endpoint)}"
-        found = {**client.call("GET", f"{path}/releases"), **client.call("GET", f"{path}/history")}
-    show(arguments, found, _history_lines)
+            found = {"endpoints": client.endpoints.list()}
+        else:
+            name = arguments.endpoint
+            found = {"releases": client.endpoints.releases(name), "events": client.endpoints.history(name)}
+    show(arguments, found, lambda f: endpoint_lines(f["endpoints"]) if "endpoints" in f else _history_lines(f))
     return 0
 
 

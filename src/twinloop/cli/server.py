@@ -28,8 +28,7 @@ def run_up(arguments: argparse.Namespace) -> int:
 
 def run_status(arguments: argparse.Namespace) -> int:
     with connected(arguments) as client:
-        status = client.call("GET", "status")
-        status["endpoints"] = client.call("GET", "endpoints")["endpoints"]
+        status = {**client.status(), "endpoints": client.endpoints.list()}
     show(arguments, status, _status_lines)
     return 0
 
