@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from twinloop.control.pipelines.errors import DefinitionError
+from twinloop.control.pipelines.values import plain
 from twinloop.core.ids import check_name
 
 P = ParamSpec("P")
@@ -129,7 +130,8 @@ class Graph:
             raise DefinitionError(f"Step {step.name}: {error}.") from None
         bound.apply_defaults()
         count = self._calls[step.name] = self._calls.get(step.name, 0) + 1
-        node = Node(step.name if count == 1 else f"{step.name}.{count}", step, dict(bound.arguments))
+        id = step.name if count == 1 else f"{step.name}.{count}"
+        node = Node(id, step, plain(dict(bound.arguments), f"The input of step {id}", leave=Output))
         if node.id in self.nodes:
             raise DefinitionError(f"Two steps are called {node.id}. Give one another name: @tl.step(name=...).")
         self.nodes[node.id] = node
