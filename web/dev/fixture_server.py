@@ -39,7 +39,7 @@ def revision(ref: str, manifest: dict[str, Any], *parents: tuple[str, str], alia
     return {
         "ref": ref, "kind": kind, "name": name, "number": int(number), "digest": digest(ref), "manifest": manifest,
         "parents": [{"role": role, "digest": digest(parent), "_ref": parent} for role, parent in parents],
-        "created_at": iso(-3600), "created_by": "local", "run_id": None, "aliases": list(aliases),
+        "created_at": iso(-3600), "created_ns": START_NS, "created_by": "local", "run_id": None, "aliases": list(aliases),
     }  # fmt: skip
 
 
@@ -89,10 +89,10 @@ def release(ref: str, kind: str, state: str, weight: float | None, gate: Any, at
 
 RELEASES = [
     release("flight-delay@2", "predict", "canary", 0.1,
-            {"verdict": "not_enough_evidence", "conditions": [finding("delta_auc", 0.0, 0.0021, 0.0031, 27574, "not_enough_evidence")]},
+            {"verdict": "not_enough_evidence", "findings": [finding("delta_auc", 0.0, 0.0021, 0.0031, 27574, "not_enough_evidence")]},
             -300, model="model/flight-delay@2"),
     release("flight-delay@1", "predict", "live", None,
-            {"verdict": "pass", "conditions": [finding("auc", 0.6, 0.6912, 0.0052, 29425, "pass"), finding("delta_brier", 0.0, 0.018, 0.001, 29425, "pass")]},
+            {"verdict": "pass", "findings": [finding("auc", 0.6, 0.6912, 0.0052, 29425, "pass"), finding("delta_brier", 0.0, 0.018, 0.001, 29425, "pass")]},
             -1800, model="model/flight-delay@1"),
     release("handbook@2", "chat", "live", None, None, -900, index="index/handbook@2", prompt="prompt/handbook@1",
             generator="generator/smollm2-135m-instruct@1"),
@@ -109,8 +109,8 @@ ENDPOINTS = [
     endpoint("handbook", "chat", live="handbook@2", previous="handbook@1"),
 ]
 EVENTS = [
-    {"at": iso(-300), "action": "release", "release": "flight-delay@2", "weight": 0.1, "by": "local", "reason": "adds August"},
-    {"at": iso(-1800), "action": "release", "release": "flight-delay@1", "weight": None, "by": "local", "reason": "first model"},
+    {"at": iso(-300), "action": "release", "stage": "canary", "release": "flight-delay@2", "weight": 0.1, "by": "local", "reason": "adds August"},
+    {"at": iso(-1800), "action": "release", "stage": "live", "release": "flight-delay@1", "weight": None, "by": "local", "reason": "first model"},
 ]
 
 
@@ -121,7 +121,7 @@ def trace(n: int) -> dict[str, Any]:
     summary: dict[str, Any] = {"prompt_tokens": 611, "completion_tokens": 58, "declined": False, "citations": 2} if chat else {"rows": 1}
     return {
         "trace_id": hashlib.md5(str(n).encode()).hexdigest(), "name": "chat" if chat else "predict", "endpoint": ref.split("@")[0],
-        "release": ref, "status": "error" if n % 37 == 3 else "ok", "started_at": iso(-n * 7 - 3), "duration_ms": ms,
+        "release": ref, "status": "error" if n % 37 == 3 else "ok", "started_at": iso(-n * 7 - 3), "start_ns": START_NS - (n * 7 + 3) * 10**9, "duration_ms": ms,
         "principal": "local", "source": "gateway", "span_count": 7 if chat else 4, "summary": summary,
     }  # fmt: skip
 
@@ -225,7 +225,7 @@ def answer(path: str, query: dict[str, str], empty: bool) -> Any:
         return {"revisions": [] if empty else [r for r in REVISIONS if query.get("kind", r["kind"]) == r["kind"]][:50]}
     if path == "traces":
         kept = [t for t in TRACES if not empty and all(t[k] == query[k] for k in ("endpoint", "release", "status") if k in query)]
-        kept = [t for t in kept if t["started_at"] < query.get("before", "9")]
+        kept = [t for t in kept if t["start_ns"] < int(query.get("before", 2**63))]
         return {"traces": kept[: int(query.get("limit", "50"))]}
     if empty:
         raise NotHere

@@ -12,6 +12,7 @@ import { RevisionPage } from './pages/RevisionPage';
 import { RevisionsPage } from './pages/RevisionsPage';
 import { TracePage } from './pages/TracePage';
 import { TracesPage } from './pages/TracesPage';
+import { Failure } from './parts/States';
 
 type Search = Record<string, unknown>;
 
@@ -50,6 +51,7 @@ export const router = createRouter({
   pathParamsAllowedCharacters: ['@'],
   defaultPreload: false,
   scrollRestoration: true,
+  defaultErrorComponent: ({ error }) => <Failure error={error instanceof Error ? error : new Error(String(error))} />,
   // Plain text in the address bar: `?endpoint=flight-delay`, never JSON-quoted values.
   parseSearch: (search) => Object.fromEntries(new URLSearchParams(search)),
   stringifySearch: (search) => {

@@ -59,9 +59,12 @@ export const tracesQuery = (filter: TraceFilter, limit = PAGE) =>
     refetchInterval: filter.before ? false : LIVE,
   });
 
-/** What `before` must be to get the page that follows this trace. */
-export function cursor(trace: Trace): string {
-  return trace.started_at;
+/**
+ * What `before` must be to get the page that follows an item of this time. JSON's numbers round nanoseconds to the
+ * nearest 256, so the cursor is set that much earlier: the last item never appears again.
+ */
+export function cursor(ns: number): string {
+  return String(BigInt(ns) - 128n);
 }
 
 export const traceQuery = (id: string) =>

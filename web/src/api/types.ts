@@ -33,6 +33,7 @@ export interface Revision {
   manifest: { [key: string]: Json };
   parents: Parent[];
   created_at: string;
+  created_ns: number;
   created_by: string;
   run_id: string | null;
   aliases: string[];
@@ -75,7 +76,7 @@ export interface Finding {
 
 export interface Gate {
   verdict: Verdict;
-  conditions: Finding[];
+  findings: Finding[];
 }
 
 export type ReleaseState = 'live' | 'canary' | 'shadow' | 'previous' | 'retired' | 'prepared';
@@ -96,6 +97,7 @@ export interface Release {
 export interface ReleaseEvent {
   at: string;
   action: string;
+  stage: string;
   release: string | null;
   weight: number | null;
   by: string;
@@ -109,6 +111,7 @@ export interface Trace {
   release: string | null;
   status: 'ok' | 'error' | 'unset';
   started_at: string;
+  start_ns: number;
   duration_ms: number;
   principal: string;
   source: 'gateway' | 'otlp';

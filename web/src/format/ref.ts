@@ -18,9 +18,11 @@ export function versionOf(ref: string): string {
   return at < 0 ? '' : ref.slice(at);
 }
 
-/** How a lineage node is called in one line. */
+/** How a lineage node is called in one line; a trace or run by its name and the start of its id. */
 export function nodeTitle(node: LineageNode): string {
-  return !node.version ? node.name : `${node.name}@${node.version}`;
+  if (!node.version) return node.name;
+  if (/^(trace|run):/.test(node.key)) return `${node.name} ${node.version.slice(0, 12)}`;
+  return `${node.name}@${node.version}`;
 }
 
 /** The page of a lineage node, or null for what has none (a run, a chunk, feature values). */

@@ -1,5 +1,6 @@
-import { Anchor, CloseButton, Group, Paper, Stack, Text } from '@mantine/core';
+import { Anchor, CloseButton, Group, Paper, SimpleGrid, Text } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
+import { useEffect, useRef } from 'react';
 
 import type { Json, Lineage, LineageNode } from '../api/types';
 import { nodePage, nodeTitle, shortDigest } from '../format/ref';
@@ -13,34 +14,33 @@ interface DetailsProps {
   onPick: (key: string) => void;
 }
 
+/** What the graph knows of one node. It stands under the graph, so that it never covers a neighbour. */
 export function Details({ node, graph, onClose, onPick }: DetailsProps) {
   const page = nodePage(node);
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // In braces: newer browsers return a promise here, which React would take for a clean-up.
+    void box.current?.scrollIntoView({ block: 'nearest' });
+  }, [node.key]);
   return (
-    <Paper
-      withBorder
-      shadow="sm"
-      p="sm"
-      role="region"
-      aria-label="Node details"
-      style={{ position: 'absolute', top: 10, right: 10, width: 300, maxHeight: 'calc(100% - 20px)', overflow: 'auto', zIndex: 5 }}
-    >
-      <Stack gap="xs">
-        <Group justify="space-between" wrap="nowrap">
-          <KindTag kind={node.kind} />
-          <CloseButton size="sm" onClick={onClose} aria-label="Close details" />
-        </Group>
+    <Paper withBorder p="md" mt="xs" role="region" aria-label="Node details" ref={box}>
+      <Group mb="sm" gap="sm" wrap="nowrap">
+        <KindTag kind={node.kind} />
         <Text fw={600} size="sm" style={{ overflowWrap: 'anywhere' }}>
           {nodeTitle(node)}
         </Text>
-        <Facts facts={facts(node)} />
-        <Neighbours title="Came from" of={node} graph={graph} here="child" there="parent" onPick={onPick} />
-        <Neighbours title="Used by" of={node} graph={graph} here="parent" there="child" onPick={onPick} />
         {page && (
           <Link to={page} className="link">
             Open {node.kind === 'trace' ? 'trace' : 'revision'}
           </Link>
         )}
-      </Stack>
+        <CloseButton size="sm" ml="auto" onClick={onClose} aria-label="Close details" />
+      </Group>
+      <SimpleGrid cols={{ base: 1, md: 3 }}>
+        <Facts facts={facts(node)} />
+        <Neighbours title="Came from" of={node} graph={graph} here="child" there="parent" onPick={onPick} />
+        <Neighbours title="Used by" of={node} graph={graph} here="parent" there="child" onPick={onPick} />
+      </SimpleGrid>
     </Paper>
   );
 }
@@ -67,7 +67,7 @@ interface NeighboursProps {
   onPick: (key: string) => void;
 }
 
-const LISTED = 12;
+const LISTED = 8;
 
 function Neighbours({ title, of, graph, here, there, onPick }: NeighboursProps) {
   const edges = graph.edges.filter((edge) => edge[here] === of.key);

@@ -32,35 +32,37 @@ export default function Drawing({ graph, label }: { graph: Lineage; label: strin
   };
   const chosen = graph.nodes.find((node) => node.key === selected);
   return (
-    <div className="graph" role="group" aria-label={`${label}, as a graph`} style={{ height: heightFor(nodes) }}>
-      <ReactFlow
-        // A crowd that opens changes the picture, so it is fitted anew.
-        key={opened.size}
-        nodes={nodes}
-        edges={edges}
-        nodeTypes={TYPES}
-        colorMode={scheme}
-        fitView
-        fitViewOptions={{ padding: { x: '24px', top: '24px', bottom: '56px' }, maxZoom: 1 }}
-        minZoom={0.1}
-        maxZoom={2}
-        nodesDraggable={false}
-        nodesConnectable={false}
-        edgesFocusable={false}
-        preventScrolling={false}
-        zoomOnScroll={false}
-        onNodeClick={(_, node) => pick(node.id)}
-        onNodesChange={(changes) => {
-          for (const change of changes) if (change.type === 'select' && change.selected) pick(change.id);
-        }}
-        onPaneClick={() => setSelected(null)}
-        proOptions={{ hideAttribution: true }}
-      >
-        <Background gap={20} />
-        <Controls showInteractive={false} orientation="horizontal" />
-      </ReactFlow>
+    <>
+      <div className="graph" role="group" aria-label={`${label}, as a graph`} style={{ height: heightFor(nodes) }}>
+        <ReactFlow
+          // A crowd that opens changes the picture, so it is fitted anew.
+          key={opened.size}
+          nodes={nodes}
+          edges={edges}
+          nodeTypes={TYPES}
+          colorMode={scheme}
+          fitView
+          fitViewOptions={{ padding: { x: '24px', top: '24px', bottom: '56px' }, maxZoom: 1 }}
+          minZoom={0.1}
+          maxZoom={2}
+          nodesDraggable={false}
+          nodesConnectable={false}
+          edgesFocusable={false}
+          preventScrolling={false}
+          zoomOnScroll={false}
+          onNodeClick={(_, node) => pick(node.id)}
+          onNodesChange={(changes) => {
+            for (const change of changes) if (change.type === 'select' && change.selected) pick(change.id);
+          }}
+          onPaneClick={() => setSelected(null)}
+          proOptions={{ hideAttribution: true }}
+        >
+          <Background gap={20} />
+          <Controls showInteractive={false} orientation="horizontal" />
+        </ReactFlow>
+      </div>
       {chosen && <Details node={chosen} graph={graph} onClose={() => setSelected(null)} onPick={pick} />}
-    </div>
+    </>
   );
 }
 

@@ -123,8 +123,8 @@ function History({ events }: { events: ReleaseEvent[] }) {
             <Table.Tr key={`${event.at}-${index}`}>
               <Table.Td className="mono">{stamp(event.at).slice(0, 19)}</Table.Td>
               <Table.Td>
-                {event.action}
-                {event.weight ? ` at ${percent(event.weight)}` : ''}
+                {event.action} to {event.stage}
+                {event.stage === 'canary' && event.weight ? `, ${percent(event.weight)}` : ''}
               </Table.Td>
               <Table.Td>{event.release && <ReleaseLink release={event.release} />}</Table.Td>
               <Table.Td>{event.by}</Table.Td>

@@ -2,7 +2,7 @@ import { Button, Group, Select, Table } from '@mantine/core';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 
-import { PAGE, revisionsQuery } from '../api/queries';
+import { cursor, PAGE, revisionsQuery } from '../api/queries';
 import type { Revision } from '../api/types';
 import { shortDigest } from '../format/ref';
 import { kindLabel, KINDS } from '../lineage/kinds';
@@ -16,6 +16,7 @@ export function RevisionsPage() {
   const filter = useSearch({ from: '/revisions' });
   const navigate = useNavigate({ from: '/revisions' });
   const query = useQuery({ ...revisionsQuery(filter), placeholderData: keepPreviousData });
+  const last = query.data?.at(-1);
   return (
     <Page title="Revisions">
       <Select
@@ -48,8 +49,8 @@ export function RevisionsPage() {
                 <Button
                   variant="default"
                   size="xs"
-                  disabled={revisions.length < PAGE}
-                  onClick={() => void navigate({ search: { kind: filter.kind, before: revisions.at(-1)?.created_at } })}
+                  disabled={!last || revisions.length < PAGE}
+                  onClick={() => last && void navigate({ search: { kind: filter.kind, before: cursor(last.created_ns) } })}
                 >
                   Older
                 </Button>

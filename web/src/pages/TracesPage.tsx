@@ -90,7 +90,7 @@ function Pager({ traces, filter, show }: FilterProps & { traces: Trace[] }) {
         variant="default"
         size="xs"
         disabled={!last || traces.length < PAGE}
-        onClick={() => last && show({ before: cursor(last) })}
+        onClick={() => last && show({ before: cursor(last.start_ns) })}
       >
         Older
       </Button>

@@ -15,7 +15,7 @@ export function GateFindings({ gate }: { gate: Gate | null }) {
   return (
     <Stack gap={3} align="flex-start">
       <VerdictBadge verdict={gate.verdict} />
-      {gate.conditions.map((finding, index) => (
+      {gate.findings.map((finding, index) => (
         <Text key={index} size="xs" c="dimmed" title={finding.reason}>
           {sentence(finding)}
         </Text>
