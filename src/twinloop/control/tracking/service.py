@@ -35,7 +35,7 @@ from twinloop.core.errors import InvalidInput
 from twinloop.core.ids import new_id
 
 _RUNS = 50_000
-_POINTS = 100_000
+_POINTS = 1_000_000
 _BATCH = 10_000
 _INT64 = 2**63
 

@@ -1,0 +1,1 @@
+"""OpenTelemetry's OTLP over HTTP: spans as protobuf or JSON."""
