@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, ParamSpec, TypeVar, overload
 
 import msgspec
 
@@ -121,7 +121,7 @@ def running(client: Client, run_id: str, node: str) -> Iterator[None]:
 
 
 class Declaration(msgspec.Struct, frozen=True):
-    """Something a project wants to exist under ``kind/name``; ``apply`` makes it so. ``ref`` is what to pin."""
+    """Something a project wants to exist under ``kind/name``; ``twinloop apply`` makes it so."""
 
     kind: ClassVar[str] = ""
 
@@ -129,7 +129,7 @@ class Declaration(msgspec.Struct, frozen=True):
 
     @property
     def ref(self) -> str:
-        """``kind/name``: its newest revision."""
+        """``kind/name``, which means its newest revision; use it to pin what is declared."""
         return f"{self.kind}/{self.name}"
 
     def __post_init__(self) -> None:
@@ -137,16 +137,20 @@ class Declaration(msgspec.Struct, frozen=True):
 
 
 class Dataset(Declaration, frozen=True):
-    """A table kept as a dataset: a file, relative to the project folder, or a URL. ``format`` is told by the ending."""
+    """A table: a file, relative to the project folder, or a URL; ``apply`` takes a snapshot when its bytes changed.
+
+    ``format`` is parquet, csv or json, by default what the ending says. ``time_column`` says when each row happened.
+    """
 
     kind: ClassVar[str] = "dataset"
 
     path: str | None = None
     url: str | None = None
-    format: str | None = None
+    format: Literal["parquet", "csv", "json"] | None = None
+    time_column: str | None = None
 
     def __post_init__(self) -> None:
-        check_name(self.name, "dataset name")
+        super().__post_init__()
         if (self.path is None) == (self.url is None):
             raise DefinitionError(f"Dataset {self.name}: give either path or url.")
 
@@ -160,46 +164,71 @@ class Corpus(Declaration, frozen=True):
 
 
 class Prompt(Declaration, frozen=True):
-    """A prompt: ``system`` text and the ``user`` template, which may name ``{question}`` and ``{context}``.
+    """What a chat endpoint says to its generator.
 
-    ``options`` are default generation options (max_tokens, temperature, top_p, seed, stop) and facts its lane knows.
+    ``template`` places ``{context}`` and ``{question}``; ``retrieval`` may set k and min_score; ``options`` may set
+    max_tokens, temperature and seed; ``decline`` is the answer when the documents say nothing.
     """
 
     kind: ClassVar[str] = "prompt"
 
     system: str
-    user: str = "{question}"
+    template: str | None = None
+    retrieval: dict[str, Any] = {}
     options: dict[str, Any] = {}
+    decline: str | None = None
+
+    def manifest(self) -> dict[str, Any]:
+        """The manifest of its revision, with every default written out. Raises DefinitionError naming a wrong field."""
+        from twinloop.llm.prompts.model import Prompt as Manifest
+
+        given = {field: getattr(self, field) for field in ("system", "template", "retrieval", "options", "decline")}
+        try:
+            made = msgspec.convert({field: value for field, value in given.items() if value is not None}, Manifest)
+        except msgspec.ValidationError as error:
+            raise DefinitionError(f"Prompt {self.name}: {error}.") from None
+        made.check()
+        return made.to_json()
 
 
 class Generator(Declaration, frozen=True):
-    """A text generator: ``model`` names an entry of the catalog, or the model at ``url`` (OpenAI-compatible).
+    """An engine that writes text: ``weights`` from the catalog, run here; or ``model`` at ``url`` (OpenAI-compatible).
 
-    The key for ``url`` is never part of a revision: the server reads it from its settings.
+    ``secret`` is the name under which the server keeps the key, never the key. ``settings`` are further fields of the
+    engine, such as context and slots.
     """
 
     kind: ClassVar[str] = "generator"
 
-    model: str
+    weights: str | None = None
     url: str | None = None
-    options: dict[str, Any] = {}
+    model: str | None = None
+    secret: str | None = None
+    settings: dict[str, Any] = {}
+
+    def manifest(self) -> dict[str, Any]:
+        return _engine(self, "llamacpp")
 
 
 class Embedder(Declaration, frozen=True):
-    """A text embedder: ``model`` names a catalog entry, or the model at ``url`` (OpenAI-compatible)."""
+    """An engine that turns text into vectors; fields as for a Generator. At a ``url``, settings need dimensions."""
 
     kind: ClassVar[str] = "embedder"
 
-    model: str
+    weights: str | None = None
     url: str | None = None
-    options: dict[str, Any] = {}
+    model: str | None = None
+    secret: str | None = None
+    settings: dict[str, Any] = {}
+
+    def manifest(self) -> dict[str, Any]:
+        return _engine(self, "minilm-onnx")
 
 
 class Endpoint(Declaration, frozen=True):
     """How an endpoint is released: its type, the revision each role takes, and the gate a release must pass.
 
-    ``pins`` maps the type's roles (predict: model; chat: prompt, index, generator) to references; without a number the
-    newest at the time of a release is taken.
+    ``pins`` maps the type's roles to references; without a number the newest at the time of a release is taken.
     """
 
     kind: ClassVar[str] = "endpoint"
@@ -209,3 +238,17 @@ class Endpoint(Declaration, frozen=True):
     gate: tuple[Condition, ...] | list[Condition] = ()
     stage: Stage = "live"
     weight: float = 0.1
+
+    def manifest(self) -> dict[str, Any]:
+        fields = ("type", "pins", "gate", "stage", "weight")
+        return {field: msgspec.to_builtins(getattr(self, field)) for field in fields}
+
+
+def _engine(declared: Generator | Embedder, local: str) -> dict[str, Any]:
+    what = f"{declared.kind.capitalize()} {declared.name}"
+    if declared.weights is not None and declared.url is None and declared.model is None and declared.secret is None:
+        return {"engine": local, "weights": declared.weights, **declared.settings}
+    if declared.weights is not None or declared.url is None or declared.model is None:
+        raise DefinitionError(f"{what}: give weights for an engine that runs here, or url and model for another's.")
+    secret = {} if declared.secret is None else {"secret": declared.secret}
+    return {"engine": "openai", "url": declared.url, "model": declared.model, **secret, **declared.settings}

@@ -142,6 +142,16 @@ def test_a_constant_that_is_not_json_counts_by_the_statement_that_makes_it(diges
     assert digest(first) != digest(second)
 
 
+def test_what_a_program_keeps_in_a_global_list_does_not_count(digest: Digest) -> None:
+    text = BASE.replace("LIMIT = 10", "LIMIT = 10\nSEEN = []").replace(
+        "    model = ", "    SEEN.append(x)\n    model = "
+    )
+    first = digest(text)
+    module = sys.modules["definitions"]
+    module.SEEN.append(1)
+    assert Codes().of(module.train) == first
+
+
 def test_recursion_ends(digest: Digest) -> None:
     text = BASE.replace("return x + LIMIT", "return inner(x - 1) if x else train(0)")
     assert digest(text) == digest(text)

@@ -90,5 +90,5 @@ def test_an_async_step_is_refused() -> None:
     async def later() -> int:
         return 1
 
-    with pytest.raises(DefinitionError, match="plain function|function that returns"):
+    with pytest.raises(DefinitionError, match="is async or a generator"):
         step(later)

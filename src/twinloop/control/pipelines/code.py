@@ -27,6 +27,7 @@ from twinloop.core.digests import Digest, digest_json
 from twinloop.core.errors import InvalidInput
 
 _ABSENT = object()
+_CONSTANT = (str, bytes, int, float, bool, type(None), tuple, frozenset, msgspec.Struct)
 
 
 class Codes:
@@ -210,16 +211,22 @@ class _Walk:
             self._tree(f"{module.__name__}()", syntax.normalised(tree), vars(module))
 
     def _constant(self, label: str, value: Any, name: str, names: Mapping[str, Any]) -> None:
-        """JSON by its value, a declaration by its fields, anything else by the statements that make it."""
+        """What cannot change, by its value; what can (a list, a map, an object), by the statements that make it.
+
+        A program may keep things in a global list while it runs; that does not make it another program.
+        """
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
-        try:
-            self.found[label] = [kind, digest_json(msgspec.to_builtins(value))]
-        except (InvalidInput, TypeError, ValueError, RecursionError):
-            self.found[label] = kind
-            module = sys.modules.get(str(names.get("__name__")))
-            tree = None if module is None or not self._project.owns(module) else self._sources.of_module(module)
-            for position, statement in enumerate([] if tree is None else syntax.assignments(tree, name)):
-                self._tree(f"{label}#{position}", syntax.normalised(statement), names)
+        self.found[label] = kind
+        if isinstance(value, _CONSTANT):
+            try:
+                self.found[label] = [kind, digest_json(msgspec.to_builtins(value))]
+                return
+            except (InvalidInput, TypeError, ValueError):
+                self.found[label] = kind
+        module = sys.modules.get(str(names.get("__name__")))
+        tree = None if module is None or not self._project.owns(module) else self._sources.of_module(module)
+        for position, statement in enumerate([] if tree is None else syntax.assignments(tree, name)):
+            self._tree(f"{label}#{position}", syntax.normalised(statement), names)
 
 
 def _closure(function: types.FunctionType) -> dict[str, Any]:
