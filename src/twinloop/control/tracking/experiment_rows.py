@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
 from twinloop.control.store.sql import upsert
 from twinloop.control.tracking.errors import NotActive
@@ -13,6 +13,10 @@ from twinloop.control.tracking.model import DEFAULT_EXPERIMENT, Experiment
 from twinloop.control.tracking.repository import experiment_tags, experiments, parts, runs
 from twinloop.control.tracking.search import number_of
 from twinloop.core.errors import Conflict, NotFound
+
+_PLACE = select(
+    experiments.c.number, experiments.c.name, experiments.c.lifecycle, experiments.c.artifact_location
+).where(experiments.c.tenant == bindparam("tenant"), experiments.c.number == bindparam("number"))
 
 
 def ensure_default(connection: Connection, tenant: str, now_ms: int) -> None:
@@ -39,7 +43,7 @@ def by_id(connection: Connection, tenant: str, id: str) -> Experiment:
     query = select(experiments).where(experiments.c.tenant == tenant, experiments.c.number == number_of(id))
     row = connection.execute(query).first()
     if row is None:
-        raise NotFound(f"No Experiment with id={id} exists. Create it, or check the tenant of your key.")
+        raise missing(id)
     return load(connection, tenant, [row])[0]
 
 
@@ -72,11 +76,26 @@ def load(connection: Connection, tenant: str, rows: Sequence[Row[Any]]) -> list[
     ]
 
 
-def require_active(connection: Connection, tenant: str, id: str) -> Experiment:
-    found = by_id(connection, tenant, id)
-    if found.lifecycle != "active":
+class Place(NamedTuple):
+    """Where an active experiment's runs go."""
+
+    number: int
+    name: str
+    artifact_location: str
+
+
+def require_active(connection: Connection, tenant: str, id: str) -> Place:
+    """Raises NotFound, or NotActive when the experiment is deleted."""
+    row = connection.execute(_PLACE, {"tenant": tenant, "number": number_of(id)}).first()
+    if row is None:
+        raise missing(id)
+    if row.lifecycle != "active":
         raise NotActive("experiment", id)
-    return found
+    return Place(row.number, row.name, row.artifact_location)
+
+
+def missing(id: str) -> NotFound:
+    return NotFound(f"No Experiment with id={id} exists. Create it, or check the tenant of your key.")
 
 
 def rename(connection: Connection, tenant: str, id: str, name: str, now_ms: int) -> None:

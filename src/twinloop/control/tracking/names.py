@@ -6,6 +6,7 @@ import posixpath
 import random
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from twinloop.core.errors import InvalidInput
 
@@ -48,6 +49,7 @@ _SECOND = (
 )
 
 
+@lru_cache(maxsize=10_000)
 def check_key(key: str, what: str) -> str:
     """Return ``key`` if it can name a metric, param or tag.
 

@@ -144,11 +144,12 @@ metrics = Table(
 )
 
 _INSERT_RUN = insert(runs)
+_INSERT_TAG = insert(run_tags)
 _STATE = select(runs.c.lifecycle).where(runs.c.tenant == bindparam("tenant"), runs.c.id == bindparam("run"))
 
 
 def add_run(connection: Connection, tenant: str, run: Run) -> None:
-    """Insert a new run with its tags."""
+    """Insert a new run with its tags, of which it has at least the one that mirrors its name."""
     connection.execute(
         _INSERT_RUN,
         {
@@ -165,7 +166,7 @@ def add_run(connection: Connection, tenant: str, run: Run) -> None:
             "artifact_uri": run.artifact_uri,
         },
     )
-    put_tags(connection, tenant, run.id, run.tags)
+    connection.execute(_INSERT_TAG, [_pair(tenant, run.id, key, value) for key, value in run.tags.items()])
 
 
 def require_active(connection: Connection, tenant: str, run_id: str) -> None:

@@ -220,18 +220,18 @@ def _add(
     started_ms: int,
     tags: dict[str, str],
 ) -> Run:
-    experiment = experiment_rows.require_active(connection, who.tenant, experiment_id)
+    place = experiment_rows.require_active(connection, who.tenant, experiment_id)
     run_id = new_id()
     run = Run(
         id=run_id,
-        experiment_id=experiment.id,
+        experiment_id=str(place.number),
         name=name,
         user=who.name if user is None else user,
         status="RUNNING",
         started_ms=started_ms,
         ended_ms=None,
         lifecycle="active",
-        artifact_uri=f"{experiment.artifact_location.rstrip('/')}/{run_id}/artifacts",
+        artifact_uri=f"{place.artifact_location.rstrip('/')}/{run_id}/artifacts",
         tags=tags,
     )
     repository.add_run(connection, who.tenant, run)
