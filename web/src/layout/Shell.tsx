@@ -6,6 +6,7 @@ import { useQuery } from '@tanstack/react-query';
 import { Link, Outlet, useLocation } from '@tanstack/react-router';
 import { useEffect } from 'react';
 
+import { ApiError } from '../api/client';
 import { statusQuery } from '../api/queries';
 import { EndpointIcon, Mark, MoonIcon, ReleaseIcon, RevisionIcon, SunIcon, TraceIcon } from './icons';
 
@@ -80,11 +81,12 @@ function Navigation({ onClose }: { onClose: () => void }) {
 }
 
 function ServerState() {
-  const { data, isError } = useQuery(statusQuery);
+  const { data, error } = useQuery(statusQuery);
+  const away = error instanceof ApiError && error.code === 'unreachable';
   return (
     <Group justify="space-between" wrap="nowrap" px={12} align="flex-end">
       <Box miw={0}>
-        {isError ? (
+        {away ? (
           <Text size="xs" c="red" role="status">
             The server does not answer
           </Text>

@@ -1,11 +1,12 @@
 import { Anchor, CloseButton, Group, Paper, SimpleGrid, Text } from '@mantine/core';
 import { Link } from '@tanstack/react-router';
-import { useEffect, useRef } from 'react';
+import { useEffect, useRef, type ReactNode } from 'react';
 
 import type { Json, Lineage, LineageNode } from '../api/types';
 import { nodePage, nodeTitle, shortDigest } from '../format/ref';
 import { KindTag } from '../parts/Badges';
 import { Facts, jsonFacts, type FactList } from '../parts/Facts';
+import type { Crowd } from './fold';
 
 interface DetailsProps {
   node: LineageNode;
@@ -17,30 +18,73 @@ interface DetailsProps {
 /** What the graph knows of one node. It stands under the graph, so that it never covers a neighbour. */
 export function Details({ node, graph, onClose, onPick }: DetailsProps) {
   const page = nodePage(node);
-  const box = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    // In braces: newer browsers return a promise here, which React would take for a clean-up.
-    void box.current?.scrollIntoView({ block: 'nearest' });
-  }, [node.key]);
+  const open = page && (
+    <Link to={page} className="link">
+      Open {node.kind === 'trace' ? 'trace' : 'revision'}
+    </Link>
+  );
   return (
-    <Paper withBorder p="md" mt="xs" role="region" aria-label="Node details" ref={box}>
-      <Group mb="sm" gap="sm" wrap="nowrap">
-        <KindTag kind={node.kind} />
-        <Text fw={600} size="sm" style={{ overflowWrap: 'anywhere' }}>
-          {nodeTitle(node)}
-        </Text>
-        {page && (
-          <Link to={page} className="link">
-            Open {node.kind === 'trace' ? 'trace' : 'revision'}
-          </Link>
-        )}
-        <CloseButton size="sm" ml="auto" onClick={onClose} aria-label="Close details" />
-      </Group>
+    <Panel id={node.key} kind={node.kind} title={nodeTitle(node)} beside={open} onClose={onClose}>
       <SimpleGrid cols={{ base: 1, md: 3 }}>
         <Facts facts={facts(node)} />
         <Neighbours title="Came from" of={node} graph={graph} here="child" there="parent" onPick={onPick} />
         <Neighbours title="Used by" of={node} graph={graph} here="parent" there="child" onPick={onPick} />
       </SimpleGrid>
+    </Panel>
+  );
+}
+
+/** The members of a crowd, each with its page. */
+export function Members({ crowd, onClose }: { crowd: Crowd; onClose: () => void }) {
+  const title = `${crowd.members.length} in the role “${crowd.role.replaceAll('_', ' ')}”`;
+  return (
+    <Panel id={crowd.key} kind={crowd.kind} title={title} onClose={onClose}>
+      <SimpleGrid component="ul" cols={{ base: 1, sm: 2, md: 3 }} spacing="md" verticalSpacing={2} m={0} p={0}>
+        {crowd.members.map((node) => {
+          const page = nodePage(node);
+          return (
+            <Text key={node.key} component="li" size="sm" style={{ listStyle: 'none', overflowWrap: 'anywhere' }}>
+              {page ? (
+                <Link to={page} className="link">
+                  {nodeTitle(node)}
+                </Link>
+              ) : (
+                nodeTitle(node)
+              )}
+            </Text>
+          );
+        })}
+      </SimpleGrid>
+    </Panel>
+  );
+}
+
+interface PanelProps {
+  id: string;
+  kind: string;
+  title: string;
+  beside?: ReactNode;
+  onClose: () => void;
+  children: ReactNode;
+}
+
+function Panel({ id, kind, title, beside, onClose, children }: PanelProps) {
+  const box = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // In braces: newer browsers return a promise here, which React would take for a clean-up.
+    void box.current?.scrollIntoView({ block: 'nearest' });
+  }, [id]);
+  return (
+    <Paper withBorder p="md" mt="xs" fz="sm" role="region" aria-label="Node details" ref={box}>
+      <Group mb="sm" gap="sm" wrap="nowrap">
+        <KindTag kind={kind} />
+        <Text fw={600} size="sm" style={{ overflowWrap: 'anywhere' }}>
+          {title}
+        </Text>
+        {beside}
+        <CloseButton size="sm" ml="auto" onClick={onClose} aria-label="Close details" />
+      </Group>
+      {children}
     </Paper>
   );
 }

@@ -9,8 +9,8 @@ import { useMemo, useState } from 'react';
 import type { Lineage } from '../api/types';
 import { nodeTitle } from '../format/ref';
 import { Card, type CardNode } from './Card';
-import { Details } from './Details';
-import { fold } from './fold';
+import { Details, Members } from './Details';
+import { fold, type Crowd } from './fold';
 import { kindLabel } from './kinds';
 import { layout, NODE_HEIGHT, NODE_WIDTH, related } from './layout';
 
@@ -20,29 +20,23 @@ const LABELLED = 40;
 const PAGE_WIDTH = 1000;
 
 export default function Drawing({ graph, label }: { graph: Lineage; label: string }) {
-  const [opened, setOpened] = useState<ReadonlySet<string>>(new Set());
   const [selected, setSelected] = useState<string | null>(null);
   const scheme = useComputedColorScheme('light');
-  const drawn = useMemo(() => place(graph, opened), [graph, opened]);
+  const drawn = useMemo(() => place(graph), [graph]);
   const { nodes, edges } = useMemo(() => decorate(drawn, selected), [drawn, selected]);
 
-  const pick = (key: string) => {
-    if (key.startsWith('crowd|')) setOpened(new Set([...opened, key]));
-    else setSelected(key);
-  };
   const chosen = graph.nodes.find((node) => node.key === selected);
+  const crowd = drawn.crowds.find((each) => each.key === selected);
   return (
     <>
       <div className="graph" role="group" aria-label={`${label}, as a graph`} style={{ height: heightFor(nodes) }}>
         <ReactFlow
-          // A crowd that opens changes the picture, so it is fitted anew.
-          key={opened.size}
           nodes={nodes}
           edges={edges}
           nodeTypes={TYPES}
           colorMode={scheme}
           fitView
-          fitViewOptions={{ padding: { x: '24px', top: '24px', bottom: '56px' }, maxZoom: 1 }}
+          fitViewOptions={{ padding: { x: '24px', top: '24px', bottom: '56px' }, minZoom: 0.45, maxZoom: 1 }}
           minZoom={0.1}
           maxZoom={2}
           nodesDraggable={false}
@@ -50,9 +44,9 @@ export default function Drawing({ graph, label }: { graph: Lineage; label: strin
           edgesFocusable={false}
           preventScrolling={false}
           zoomOnScroll={false}
-          onNodeClick={(_, node) => pick(node.id)}
+          onNodeClick={(_, node) => setSelected(node.id)}
           onNodesChange={(changes) => {
-            for (const change of changes) if (change.type === 'select' && change.selected) pick(change.id);
+            for (const change of changes) if (change.type === 'select' && change.selected) setSelected(change.id);
           }}
           onPaneClick={() => setSelected(null)}
           proOptions={{ hideAttribution: true }}
@@ -61,7 +55,8 @@ export default function Drawing({ graph, label }: { graph: Lineage; label: strin
           <Controls showInteractive={false} orientation="horizontal" />
         </ReactFlow>
       </div>
-      {chosen && <Details node={chosen} graph={graph} onClose={() => setSelected(null)} onPick={pick} />}
+      {chosen && <Details node={chosen} graph={graph} onClose={() => setSelected(null)} onPick={setSelected} />}
+      {crowd && <Members crowd={crowd} onClose={() => setSelected(null)} />}
     </>
   );
 }
@@ -70,10 +65,11 @@ interface Drawn {
   nodes: CardNode[];
   edges: Edge[];
   links: Lineage['edges'];
+  crowds: Crowd[];
 }
 
-function place(graph: Lineage, opened: ReadonlySet<string>): Drawn {
-  const folded = fold(graph, opened);
+function place(graph: Lineage): Drawn {
+  const folded = fold(graph);
   const keys = [...folded.nodes.map((node) => node.key), ...folded.crowds.map((crowd) => crowd.key)];
   const places = layout(keys, folded.edges);
   const card = (key: string, kind: string, title: string, crowd: boolean): CardNode => ({
@@ -82,13 +78,13 @@ function place(graph: Lineage, opened: ReadonlySet<string>): Drawn {
     position: places.get(key) ?? { x: 0, y: 0 },
     width: NODE_WIDTH,
     height: NODE_HEIGHT,
-    ariaLabel: crowd ? `${title}, select to show them` : `${kindLabel(kind)} ${title}`,
+    ariaLabel: crowd ? `${title}, select to list them` : `${kindLabel(kind)} ${title}`,
     data: { kind, title, crowd, root: key === graph.root, faded: false },
   });
   return {
     nodes: [
       ...folded.nodes.map((node) => card(node.key, node.kind, nodeTitle(node), false)),
-      ...folded.crowds.map(({ key, kind, count }) => card(key, kind, `${count} × ${kindLabel(kind)}`, true)),
+      ...folded.crowds.map(({ key, kind, members }) => card(key, kind, `${members.length} × ${kindLabel(kind)}`, true)),
     ],
     edges: folded.edges.map((edge) => ({
       id: `${edge.parent}>${edge.child}>${edge.role}`,
@@ -98,11 +94,12 @@ function place(graph: Lineage, opened: ReadonlySet<string>): Drawn {
       markerEnd: { type: MarkerType.ArrowClosed, width: 14, height: 14 },
     })),
     links: folded.edges,
+    crowds: folded.crowds,
   };
 }
 
 /** With a node selected, everything not on a path through it fades. */
-function decorate({ nodes, edges, links }: Drawn, selected: string | null): { nodes: CardNode[]; edges: Edge[] } {
+function decorate({ nodes, edges, links }: Drawn, selected: string | null): Pick<Drawn, 'nodes' | 'edges'> {
   const kept = selected === null ? null : related(selected, links);
   const crowded = edges.length > LABELLED;
   return {

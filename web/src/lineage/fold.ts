@@ -1,4 +1,4 @@
-/** Crowds in a lineage graph: many leaves in the same role become one node that opens on demand. Pure. */
+/** Crowds in a lineage graph: many leaves in the same role become one node that lists them. Pure. */
 
 import type { Lineage, LineageEdge, LineageNode } from '../api/types';
 
@@ -8,7 +8,8 @@ export const CROWD = 5;
 export interface Crowd {
   key: string;
   kind: string;
-  count: number;
+  role: string;
+  members: LineageNode[];
 }
 
 export interface Folded {
@@ -20,10 +21,8 @@ export interface Folded {
 /**
  * Fold leaves that no other edge touches. Leaves form a crowd when they hang on the same neighbour, in the same role,
  * on the same side and are of one kind; a document that a chunk was also read from has a second edge and stays.
- *
- * @param opened keys of crowds to leave unfolded
  */
-export function fold(graph: Lineage, opened: ReadonlySet<string>): Folded {
+export function fold(graph: Lineage): Folded {
   const touching = new Map<string, LineageEdge[]>();
   for (const edge of graph.edges) {
     for (const end of [edge.child, edge.parent]) touching.set(end, [...(touching.get(end) ?? []), edge]);
@@ -43,9 +42,9 @@ export function fold(graph: Lineage, opened: ReadonlySet<string>): Folded {
   const stubs: LineageEdge[] = [];
   for (const [key, { leaves, edge, leafIsParent }] of groups) {
     const kind = leaves[0]?.kind;
-    if (leaves.length <= CROWD || opened.has(key) || kind === undefined) continue;
+    if (leaves.length <= CROWD || kind === undefined) continue;
     for (const leaf of leaves) hidden.add(leaf.key);
-    crowds.push({ key, kind, count: leaves.length });
+    crowds.push({ key, kind, role: edge.role, members: leaves });
     stubs.push(leafIsParent ? { ...edge, parent: key } : { ...edge, child: key });
   }
   return {
