@@ -112,10 +112,13 @@ class SharedEmbedder:
         self.dimensions = engine.dimensions
         self.digest = engine.digest
         self.max_tokens = engine.max_tokens
-        self.aclose = give_back
+        self._give_back = give_back
 
     async def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         return await self._engine.embed(texts)
 
     def count_tokens(self, text: str) -> int:
         return self._engine.count_tokens(text)
+
+    async def aclose(self) -> None:
+        await self._give_back()

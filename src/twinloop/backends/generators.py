@@ -110,7 +110,7 @@ class SharedChatEngine:
 
     def __init__(self, engine: _Engine, give_back: Callable[[], Awaitable[None]]) -> None:
         self._engine = engine
-        self.aclose = give_back
+        self._give_back = give_back
 
     def stream(
         self, messages: Sequence[Message], options: GenerationOptions = GenerationOptions()
@@ -119,3 +119,6 @@ class SharedChatEngine:
 
     def describe(self) -> EngineDescription:
         return self._engine.describe()
+
+    async def aclose(self) -> None:
+        await self._give_back()

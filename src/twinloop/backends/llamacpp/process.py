@@ -64,7 +64,7 @@ class Child:
             await _end(process)
             log.cancel()
             raise
-        return cls(process, OpenAiClient(f"{ready.url}/v1", settings.key, Timeouts()), log)
+        return cls(process, OpenAiClient(f"{ready.url}/v1", settings.key, Timeouts(), keep_connections=False), log)
 
     async def until_lost(self) -> str:
         """Wait until the process has ended or answers no more; returns which, in words."""

@@ -40,8 +40,13 @@ class Timeouts(msgspec.Struct, frozen=True):
 class OpenAiClient:
     """Posts JSON below ``url`` (``https://…/v1``). Bound to the event loop of its first request."""
 
-    def __init__(self, url: str, key: str | None = None, timeouts: Timeouts = Timeouts()) -> None:
+    def __init__(
+        self, url: str, key: str | None = None, timeouts: Timeouts = Timeouts(), *, keep_connections: bool = True
+    ) -> None:
         """``key`` is sent as a bearer token and cut out of every error message.
+
+        Args:
+            keep_connections: False opens one connection a request, which is cheap where there is no TLS.
 
         Raises:
             InvalidInput: ``url`` is not an absolute http or https address.
@@ -49,6 +54,7 @@ class OpenAiClient:
         self._url = check_url(url)
         self._key = key
         self._timeouts = timeouts
+        self._keep_connections = keep_connections
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -90,18 +96,29 @@ class OpenAiClient:
     async def _exchange(
         self, method: str, path: str, body: Mapping[str, Any] | None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
+        response = await self._send(method, path, body)
+        async with response:
+            if response.status != 200:
+                raise self._refusal(response.status, await response.content.read(_ERROR_BODY_LIMIT))
+            yield response
+
+    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
+        """The response's head. A kept connection may turn out closed by the other side: then once more on another."""
+        import aiohttp
+
         headers = {"Content-Type": "application/json"}
         if self._key is not None:
             headers["Authorization"] = f"Bearer {self._key}"
         data = None if body is None else msgspec.json.encode(body)
-        # A redirect could carry the key to another host.
-        request = self._opened().request(
-            method, f"{self._url}/{path}", data=data, headers=headers, allow_redirects=False
-        )
-        async with request as response:
-            if response.status != 200:
-                raise self._refusal(response.status, await response.content.read(_ERROR_BODY_LIMIT))
-            yield response
+        url = f"{self._url}/{path}"
+        session = self._opened()
+        # No redirects: one could carry the key to another host.
+        try:
+            return await session.request(method, url, data=data, headers=headers, allow_redirects=False)
+        except aiohttp.ClientConnectorError:
+            raise
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            return await session.request(method, url, data=data, headers=headers, allow_redirects=False)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -112,7 +129,9 @@ class OpenAiClient:
             timeout = aiohttp.ClientTimeout(
                 total=self._timeouts.whole, sock_connect=self._timeouts.connect, sock_read=self._timeouts.silence
             )
-            self._session = aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0))
+            self._session = aiohttp.ClientSession(
+                timeout=timeout, connector=aiohttp.TCPConnector(limit=0, force_close=not self._keep_connections)
+            )
         return self._session
 
     def _refusal(self, status: int, body: bytes) -> TwinloopError:

@@ -161,11 +161,19 @@ def _load(path: Path) -> _Opened:
     import qdrant_edge as edge
 
     try:
-        return _Opened(edge.EdgeShard.load(str(path / SHARD)), read_points(path))
+        points = read_points(path)
+        shard = edge.EdgeShard.load(str(path / SHARD))
     except Exception as error:
-        raise StorageCorrupt(
-            f"The vector index {path.name} cannot be read ({error}). Drop it and build it again from its documents."
-        ) from error
+        raise _damaged(path, str(error)) from error
+    found = shard.info().points_count
+    if found != len(points.ids):  # qdrant-edge loads what is left of a damaged shard without a word
+        shard.close()
+        raise _damaged(path, f"{found} of {len(points.ids)} vectors are left")
+    return _Opened(shard, points)
+
+
+def _damaged(path: Path, how: str) -> StorageCorrupt:
+    return StorageCorrupt(f"The vector index {path.name} is damaged ({how}). Drop it and build it again.")
 
 
 def _write_input(folder: Path, rows: NDArray[np.float32], points: Points) -> None:
