@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,6 +37,9 @@ class DuckSession:
     def columns(self, sql: str) -> dict[str, NDArray[np.generic]]:
         found = self._connection.execute(sql).fetchnumpy()
         return {column: _unmask(values) for column, values in found.items()}
+
+    def attach(self, name: str, columns: Mapping[str, NDArray[np.generic]]) -> None:
+        self._connection.register(name, dict(columns))
 
     def write_parquet(self, sql: str, path: Path) -> None:
         target = str(path).replace("'", "''")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -22,6 +22,10 @@ class Session(Protocol):
 
     def columns(self, sql: str) -> dict[str, NDArray[np.generic]]:
         """The result by column, one value per row; numbers with NULLs are float64 with NaN, other NULLs are None."""
+        ...
+
+    def attach(self, name: str, columns: Mapping[str, NDArray[np.generic]]) -> None:
+        """Make arrays of equal length readable as the table ``name``."""
         ...
 
     def write_parquet(self, sql: str, path: Path) -> None:
@@ -46,6 +50,3 @@ class Analytics(Protocol):
     def scratch(self) -> Path:
         """A folder for files that live as long as one piece of work."""
         ...
-
-
-Paths = Sequence[Path]

@@ -1,0 +1,68 @@
+"""Models in ONNX: one float32 input (rows, inputs); the answer is the last column of the last float output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinloop.core.errors import InvalidInput, MissingDependency
+from twinloop.ml.training.model import ModelManifest
+
+
+class OnnxModel:
+    def __init__(self, session: Any, source: str, output: str) -> None:
+        self._session = session
+        self._source = source
+        self._output = output
+
+    def predict(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        [found] = self._session.run([self._output], {self._source: matrix})
+        return np.asarray(found, dtype=np.float64).reshape(len(matrix), -1)[:, -1]
+
+
+class OnnxEngine:
+    """Loads only what ONNX itself defines: custom operator libraries are never registered."""
+
+    formats = ("onnx",)
+
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
+
+    def load(self, manifest: ModelManifest, files: Mapping[str, Path]) -> OnnxModel:
+        try:
+            import onnxruntime
+        except ImportError:
+            raise MissingDependency("onnxruntime", "llm") from None
+        [(name, path), *more] = files.items()
+        if more:
+            raise InvalidInput("An ONNX model is one file here; save it without external data.")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self._threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises a family of unrelated classes
+            line = str(error).splitlines()[0][:200]
+            raise InvalidInput(f"{name} is not a whole ONNX model: {line}. Export and register it again.") from error
+        return OnnxModel(session, _source(name, session, len(manifest.inputs)), _output(name, session))
+
+
+def _source(name: str, session: Any, inputs: int) -> str:
+    found = session.get_inputs()
+    shape = found[0].shape if len(found) == 1 and found[0].type == "tensor(float)" else []
+    # A dimension is a number, or a name or None when it is left open.
+    if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != inputs):
+        raise InvalidInput(f"{name} must have one float32 input of shape (rows, {inputs}). Export it that way.")
+    return str(found[0].name)
+
+
+def _output(name: str, session: Any) -> str:
+    for output in reversed(session.get_outputs()):
+        if output.type in ("tensor(float)", "tensor(double)"):
+            return str(output.name)
+    raise InvalidInput(f"{name} has no output that is a tensor of floats. Export it without a ZipMap.")

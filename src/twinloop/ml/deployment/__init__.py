@@ -1,0 +1,1 @@
+"""Models answer: loaded engines, batches drained from a queue, and the endpoint type ``predict``."""

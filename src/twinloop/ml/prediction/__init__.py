@@ -1,0 +1,1 @@
+"""Models are applied to whole datasets: batch prediction, and evaluation into evidence."""

@@ -1,0 +1,65 @@
+"""Columns of values as the matrix a model eats. Training, batch prediction and serving all come through here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from twinloop.core.errors import InvalidInput
+from twinloop.ml.training.model import Input
+
+_NAN = float("nan")
+
+
+def fit(columns: Mapping[str, Sequence[Any]], numbers: Sequence[str], categories: Sequence[str]) -> tuple[Input, ...]:
+    """Inputs for training data: ``numbers`` first, then ``categories`` with the values seen, sorted."""
+    found = [Input(name) for name in numbers]
+    for name in categories:
+        seen = sorted({str(value) for value in columns[name] if value is not None})
+        found.append(Input(name, "category", tuple(seen)))
+    return tuple(found)
+
+
+class Encoder:
+    """Turns columns into a matrix for a fixed list of inputs."""
+
+    def __init__(self, inputs: Sequence[Input]) -> None:
+        self._inputs = tuple(inputs)
+        self._codes = [{value: float(code) for code, value in enumerate(item.categories)} for item in inputs]
+
+    def matrix(self, columns: Mapping[str, Any], rows: int) -> NDArray[np.float32]:
+        """Shape ``(rows, inputs)``, NaN where a value is missing; a category is its code.
+
+        ``columns`` maps each input's name to a list or array of ``rows`` values.
+
+        Raises:
+            InvalidInput: a column is missing or a value is not a number; the message names the input.
+        """
+        found = np.empty((rows, len(self._inputs)), dtype=np.float32)
+        for place, (item, codes) in enumerate(zip(self._inputs, self._codes, strict=True)):
+            values = columns.get(item.name)
+            if values is None:
+                raise InvalidInput(f"The input {item.name!r} is missing. Give a column with this name.")
+            if item.type == "category":
+                found[:, place] = [
+                    codes.get(value if type(value) is str else str(value), _NAN) for value in _plain(values)
+                ]
+            else:
+                found[:, place] = _numbers(item.name, values)
+        return found
+
+
+def _plain(values: Any) -> Sequence[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else values  # type: ignore[no-any-return]
+
+
+def _numbers(name: str, values: Any) -> Any:
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iufb":
+        return values
+    try:
+        return [_NAN if value is None else float(value) for value in _plain(values)]
+    except (TypeError, ValueError):
+        raise InvalidInput(f"The input {name!r} must be a number in every row.") from None
