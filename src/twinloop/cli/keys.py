@@ -16,24 +16,21 @@ def declare(commands: Commands) -> None:
     create = keys.add("create", run_create, "Make a key; it is shown once.", "twinloop keys create ci --role developer")
     create.add_argument("name", help="whose key it is")
     create.add_argument("--role", choices=["viewer", "developer", "releaser", "admin"], default="developer")
-    create.add_argument("--tenant", help="default: yours")
     keys.add("list", run_list, "List keys.")
     revoke = keys.add("revoke", run_revoke, "Revoke a key.")
     revoke.add_argument("id", help="as keys list shows it")
 
 
 def run_create(arguments: argparse.Namespace) -> int:
-    body = {"name": arguments.name, "role": arguments.role}
-    if arguments.tenant:
-        body["tenant"] = arguments.tenant
     with connected(arguments) as client:
-        made = client.call("POST", "/api/v1/keys", body)
-    show(
-        arguments,
-        made,
-        lambda key: [key["key"], "This is the only time it is shown. Send it as: Authorization: Bearer KEY"],
-    )
+        made = client.call("POST", "/api/v1/keys", {"name": arguments.name, "role": arguments.role})
+    show(arguments, made, _made_lines)
     return 0
+
+
+def _made_lines(key: dict[str, Any]) -> Iterable[str]:
+    yield key["secret"]
+    yield f"This is the only time the key {key['id']} is shown. Send it as: Authorization: Bearer KEY, or set TWINLOOP_KEY."
 
 
 def run_list(arguments: argparse.Namespace) -> int:
@@ -52,7 +49,7 @@ def run_revoke(arguments: argparse.Namespace) -> int:
 
 def _lines(listed: dict[str, Any]) -> Iterable[str]:
     rows = (
-        [k["name"], k["role"], k["tenant"], clock_time(k["created_at"]), clock_time(k.get("revoked_at"))]
+        [k["id"], k["name"], k["role"], clock_time(k["created_at"]), clock_time(k.get("revoked_at"))]
         for k in listed["keys"]
     )
-    return table(["NAME", "ROLE", "TENANT", "MADE", "REVOKED"], rows)
+    return table(["ID", "NAME", "ROLE", "MADE", "REVOKED"], rows)

@@ -23,7 +23,8 @@ def run_up(arguments: argparse.Namespace) -> int:
     from twinloop.server.main import serve
 
     given = {name: getattr(arguments, name) for name in ("host", "port", "home")}
-    return serve(load(given))
+    serve(load(given))
+    return 0
 
 
 def run_status(arguments: argparse.Namespace) -> int:
@@ -40,7 +41,7 @@ def _status_lines(status: dict[str, Any]) -> Iterable[str]:
             "version": status["version"],
             "home": status["home"],
             "started": clock_time(status.get("started_at")),
-            "you are": f"{status['principal']} in {status['tenant']}",
+            "you are": f"{status['principal']} ({status['role']}) in {status['tenant']}",
             **counts,
         }
     )

@@ -44,9 +44,9 @@ def routes(gateway: Gateway) -> list[Route]:
     async def infer(call: Call) -> Response:
         if call.headers.get("content-encoding", "identity") != "identity":
             raise InvalidInput("The body is compressed, which this path does not take. Send it uncompressed.")
+        parsed = translate.parse_body(await call.body(), call.headers.get(_LENGTH_HEADER))
         traffic = _predict_endpoint(gateway, call)
         described = gateway.metadata(call.who, traffic.endpoint)
-        parsed = translate.parse_body(await call.body(), call.headers.get(_LENGTH_HEADER))
         translate.check_outputs(parsed.request, described)
         answer = await gateway.answer(call.who, traffic.endpoint, translate.predict_request(parsed, described))
         assert isinstance(answer.value, PredictAnswer)
