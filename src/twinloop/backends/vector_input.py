@@ -58,8 +58,7 @@ def check_query(vector: NDArray[np.float32], dimensions: int, k: int) -> NDArray
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     import numpy as np
 
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths: NDArray[np.float32] = np.linalg.norm(rows, axis=1, keepdims=True)
     if not np.all(np.isfinite(lengths) & (lengths > 0)):
         raise InvalidInput("A vector is not finite or has length 0, so it has no direction. Embed the text again.")
-    unit: NDArray[np.float32] = np.ascontiguousarray(rows / lengths, np.float32)
-    return unit
+    return np.ascontiguousarray(rows / lengths)
