@@ -9,11 +9,12 @@ from sqlalchemy import Connection
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
 from twinloop.control.tracking import experiment_rows, grammar
+from twinloop.control.tracking.errors import NotActive
 from twinloop.control.tracking.model import Experiment, Page, Query
 from twinloop.control.tracking.names import EXPERIMENT_TAG_LIMIT, check_experiment_name, check_pairs
 from twinloop.control.tracking.search import EXPERIMENT_SUBJECT, Search, number_of
 from twinloop.core.clock import Clock
-from twinloop.core.errors import InvalidInput
+from twinloop.core.errors import Conflict, InvalidInput
 
 _PAGE = 50_000
 
@@ -50,6 +51,18 @@ class Experiments:
         who.require(Role.viewer)
         await self.ready(who.tenant)
         return await self._store.read(lambda c: experiment_rows.by_name(c, who.tenant, name))
+
+    async def ensure(self, who: Principal, name: str) -> Experiment:
+        """The experiment of this name, made if there is none. Raises NotActive when it is deleted."""
+        found = await self.find(who, name)
+        if found is None:
+            try:
+                return await self.create(who, name)
+            except Conflict:  # somebody else made it in between
+                found = await self.find(who, name)
+        if found is None or found.lifecycle != "active":
+            raise NotActive("experiment", name)
+        return found
 
     async def search(self, who: Principal, query: Query) -> Page[Experiment]:
         """Newest first unless ``query.order`` says otherwise."""

@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     desc,
+    func,
     insert,
     select,
     update,
@@ -249,6 +250,11 @@ def set_lifecycle(connection: Connection, tenant: str, run_id: str, lifecycle: s
     )
     if done.rowcount == 0:
         raise missing(run_id)
+
+
+def count(connection: Connection, tenant: str) -> int:
+    query = select(func.count()).select_from(runs).where(runs.c.tenant == tenant, runs.c.lifecycle == "active")
+    return int(connection.execute(query).scalar_one())
 
 
 def put_params(connection: Connection, tenant: str, run_id: str, params: Mapping[str, str]) -> None:

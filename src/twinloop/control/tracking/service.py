@@ -77,7 +77,7 @@ class Tracking:
         all_tags[RUN_NAME_TAG] = named
         check_pairs(all_tags, "tag", TAG_LIMIT)
         await self.experiments.ready(who.tenant)
-        started = self._now() if started_ms is None else _check_int(started_ms, "start_time")
+        started = self.now_ms() if started_ms is None else _check_int(started_ms, "start_time")
         return await self._store.write(lambda c: _add(c, who, experiment_id, named, user, started, all_tags))
 
     async def get(self, who: Principal, run_id: str) -> Run:
@@ -99,10 +99,21 @@ class Tracking:
 
         return await self._store.write(work)
 
+    async def finish(self, who: Principal, run_id: str, change: RunChange) -> Run:
+        """``update``, and a status that ends a run sets its end to now."""
+        if change.status in ("FINISHED", "FAILED", "KILLED") and change.ended_ms is None:
+            change = msgspec.structs.replace(change, ended_ms=self.now_ms())
+        return await self.update(who, run_id, change)
+
+    async def count(self, who: Principal) -> int:
+        """How many active runs the tenant has."""
+        who.require(Role.viewer)
+        return await self._store.read(lambda c: repository.count(c, who.tenant))
+
     async def delete(self, who: Principal, run_id: str) -> None:
         """Softly: ``restore`` brings it back as it was."""
         who.require(Role.developer)
-        now = self._now()
+        now = self.now_ms()
         await self._store.write(lambda c: repository.set_lifecycle(c, who.tenant, run_id, "deleted", now))
 
     async def restore(self, who: Principal, run_id: str) -> None:
@@ -207,7 +218,8 @@ class Tracking:
         within = [number_of(id) for id in experiment_ids]
         return await self._store.read(lambda c: _search(c, who.tenant, within, query))
 
-    def _now(self) -> int:
+    def now_ms(self) -> int:
+        """Now, by the clock that runs are timed with."""
         return self._clock.now_ns() // 1_000_000
 
 
