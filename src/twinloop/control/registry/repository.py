@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, func, insert, select
+from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, func, insert, select, update
 
 from twinloop.control.lineage import repository as lineage
 from twinloop.control.lineage.model import Link, Node
@@ -30,6 +30,7 @@ revisions = Table(
     Column("created_ns", BigInteger, nullable=False),
     Column("created_by", String(200), nullable=False),
     Column("run_id", String(64)),
+    Column("registered_ns", BigInteger, nullable=False),
     Index("uq_revisions_digest", "tenant", "digest", unique=True),
     Index("ix_revisions_newest", "tenant", "created_ns"),
     Index("ix_revisions_run", "tenant", "run_id"),
@@ -61,9 +62,18 @@ alias_events = Table(
 
 
 def add(connection: Connection, tenant: str, wanted: Revision) -> Registered:
-    """Add ``wanted`` with the next number, its node and its edges; or return the revision with the same digest."""
+    """Add ``wanted`` with the next number, its node and its edges; or return the revision with the same digest.
+
+    That one then counts as the newest again: going back to an earlier declaration, or training the same model again,
+    must not leave ``kind/name`` meaning what was registered in between.
+    """
     there = by_digest(connection, tenant, wanted.digest)
     if there is not None:
+        connection.execute(
+            update(revisions)
+            .where(revisions.c.tenant == tenant, revisions.c.digest == there.digest)
+            .values(registered_ns=wanted.created_ns)
+        )
         if wanted.run_id:
             _link_run(connection, tenant, there.digest, wanted.run_id, wanted.created_ns)
         return Registered(there, created=False)
@@ -84,6 +94,7 @@ def add(connection: Connection, tenant: str, wanted: Revision) -> Registered:
             created_ns=made.created_ns,
             created_by=made.created_by,
             run_id=made.run_id,
+            registered_ns=made.created_ns,
         )
     )
     node = Node(made.digest, made.kind, made.name, str(made.number), made.digest, made.created_ns)
@@ -116,7 +127,7 @@ def by_ref(connection: Connection, tenant: str, ref: Ref) -> Revision | None:
             return None
     query = select(revisions).where(*_named(tenant, ref.kind, ref.name))
     query = (
-        query.order_by(revisions.c.number.desc()).limit(1)
+        query.order_by(revisions.c.registered_ns.desc(), revisions.c.number.desc()).limit(1)
         if number is None
         else query.where(revisions.c.number == number)
     )
