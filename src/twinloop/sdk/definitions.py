@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, ParamSpec, TypeVar, overload
 
 import msgspec
 
@@ -139,14 +139,13 @@ class Declaration(msgspec.Struct, frozen=True):
 class Dataset(Declaration, frozen=True):
     """A table: a file, relative to the project folder, or a URL; ``apply`` takes a snapshot when its bytes changed.
 
-    ``format`` is parquet, csv or json, by default what the ending says. ``time_column`` says when each row happened.
+    Its ending says what it is: .parquet, .csv, .csv.gz or .csv.zip. ``time_column`` says when each row happened.
     """
 
     kind: ClassVar[str] = "dataset"
 
     path: str | None = None
     url: str | None = None
-    format: Literal["parquet", "csv", "json"] | None = None
     time_column: str | None = None
 
     def __post_init__(self) -> None:

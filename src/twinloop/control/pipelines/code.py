@@ -26,6 +26,9 @@ from twinloop.control.pipelines.graph import Pipeline, Step
 from twinloop.core.digests import Digest, digest_json
 from twinloop.core.errors import InvalidInput
 
+PROJECT_FOLDER = "__twinloop_project__"
+"""A global that a project's modules have: the folder whose code belongs together."""
+
 _ABSENT = object()
 _CONSTANT = (str, bytes, int, float, bool, type(None), tuple, frozenset, msgspec.Struct)
 
@@ -55,14 +58,17 @@ class _Project(NamedTuple):
 
     @classmethod
     def of(cls, function: types.FunctionType) -> _Project:
-        """The folder of the step's file, or, in a package, the folder that holds the package."""
+        """The project's folder; else that of the step's file, or, in a package, the folder that holds the package."""
+        folder = function.__globals__.get(PROJECT_FOLDER)
+        if folder is not None:
+            return cls(Path(folder).resolve())
         file = Path(function.__code__.co_filename)
         if not file.is_file():
             return cls(None)
-        folder = file.resolve().parent
-        while (folder / "__init__.py").exists() and folder.parent != folder:
-            folder = folder.parent
-        return cls(folder)
+        root = file.resolve().parent
+        while (root / "__init__.py").exists() and root.parent != root:
+            root = root.parent
+        return cls(root)
 
     def owns(self, value: types.ModuleType | types.FunctionType) -> bool:
         is_function = isinstance(value, types.FunctionType)
