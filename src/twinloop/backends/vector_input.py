@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from twinloop.core.digests import parse_digest
 from twinloop.core.errors import InvalidInput
@@ -58,7 +58,7 @@ def check_query(vector: NDArray[np.float32], dimensions: int, k: int) -> NDArray
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     import numpy as np
 
-    lengths: NDArray[np.float32] = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not np.all(np.isfinite(lengths) & (lengths > 0)):
         raise InvalidInput("A vector is not finite or has length 0, so it has no direction. Embed the text again.")
-    return np.ascontiguousarray(rows / lengths)
+    return cast("NDArray[np.float32]", np.ascontiguousarray(rows / lengths, np.float32))

@@ -129,9 +129,10 @@ class OpenAiClient:
             timeout = aiohttp.ClientTimeout(
                 total=self._timeouts.whole, sock_connect=self._timeouts.connect, sock_read=self._timeouts.silence
             )
-            self._session = aiohttp.ClientSession(
-                timeout=timeout, connector=aiohttp.TCPConnector(limit=0, force_close=not self._keep_connections)
-            )
+            connector = aiohttp.TCPConnector(limit=0, force_close=not self._keep_connections)
+            # One session serves every tenant, so nothing a provider sets may travel with the next request.
+            jar = aiohttp.DummyCookieJar()
+            self._session = aiohttp.ClientSession(timeout=timeout, connector=connector, cookie_jar=jar)
         return self._session
 
     def _refusal(self, status: int, body: bytes) -> TwinloopError:

@@ -140,6 +140,6 @@ def error_text(data: bytes) -> str:
         body = None
     found = body.get("error", body) if isinstance(body, dict) else body
     if isinstance(found, dict):
-        found = found.get("message", found)
+        found = found.get("message", found.get("detail"))
     text = found if isinstance(found, str) else data.decode("utf-8", "replace")
     return " ".join(text.split())[:500] or "it said nothing"

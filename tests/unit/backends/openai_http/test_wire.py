@@ -79,6 +79,8 @@ def test_missing_embeddings_are_the_providers_error(data: bytes) -> None:
         (b'{"error":{"message":"no such model"}}', "no such model"),
         (b'{"error":"no such model"}', "no such model"),
         (b'{"message":"no such model"}', "no such model"),
+        (b'{"detail":"no such model"}', "no such model"),
+        (b'{"error":{"code":5}}', '{"error":{"code":5}}'),
         (b"no such\nmodel", "no such model"),
         (b"", "it said nothing"),
         (b"x" * 9000, "x" * 500),
