@@ -1,0 +1,97 @@
+"""The sentences of retrieved chunks that speak to a question, best first."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from twinloop.core.digests import Digest, digest_bytes
+from twinloop.llm.documents.reading import readable
+from twinloop.llm.documents.sentences import Span, sentences
+from twinloop.llm.embeddings.ports import Embedder
+from twinloop.llm.retrieval.model import IndexedChunk, Retrieved
+from twinloop.llm.retrieval.words import content_words
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_KEPT_CHUNKS = 2_000
+_WORD_WEIGHT = 0.15
+_LEAST_WORDS = 3
+
+
+class Excerpt(msgspec.Struct, frozen=True):
+    """Characters ``[start, end)`` of the document: one sentence of the chunk ``source``.
+
+    ``text`` is the sentence as a reader sees it, ``cosine`` its similarity to the question, and ``score`` that plus
+    0.15 times the share of the question's words it holds.
+    """
+
+    source: Retrieved
+    start: int
+    end: int
+    text: str
+    cosine: float
+    score: float
+
+
+class _Sentences(msgspec.Struct, frozen=True):
+    spans: tuple[Span, ...]
+    texts: tuple[str, ...]
+    vectors: NDArray[np.float32]
+
+
+class Excerpts:
+    """Ranks sentences; keeps the vectors of recently retrieved chunks, so that a second question costs little."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self._embedder = embedder
+        self._kept: OrderedDict[Digest, _Sentences] = OrderedDict()
+
+    async def rank(self, question: str, found: Sequence[Retrieved]) -> list[Excerpt]:
+        """Sentences of the chunks with at least three words, best score first; a sentence two chunks share once."""
+        await self._embed([each.chunk for each in found])
+        vector = (await self._embedder.embed([question]))[0]
+        asked = set(content_words(question))
+        best: dict[tuple[str, int], Excerpt] = {}
+        for each in found:
+            kept = self._kept[_key(each.chunk)]
+            for (start, end), text, cosine in zip(kept.spans, kept.texts, kept.vectors @ vector, strict=True):
+                shared = len(asked.intersection(content_words(text))) / max(1, len(asked))
+                at = each.chunk.start + start
+                excerpt = Excerpt(
+                    each, at, each.chunk.start + end, text, float(cosine), float(cosine) + _WORD_WEIGHT * shared
+                )
+                best.setdefault((each.document.ref, at), excerpt)
+        self._forget()
+        return sorted(best.values(), key=lambda excerpt: -excerpt.score)
+
+    async def _embed(self, chunks: Sequence[IndexedChunk]) -> None:
+        """One call of the embedder for all chunks that are not kept."""
+        missing = {_key(chunk): _cut(chunk.text) for chunk in chunks if _key(chunk) not in self._kept}
+        vectors = await self._embedder.embed([text for _, texts in missing.values() for text in texts])
+        row = 0
+        for digest, (spans, texts) in missing.items():
+            self._kept[digest] = _Sentences(spans, texts, vectors[row : row + len(texts)])
+            row += len(texts)
+        for chunk in chunks:
+            self._kept.move_to_end(_key(chunk))
+
+    def _forget(self) -> None:
+        while len(self._kept) > _KEPT_CHUNKS:
+            self._kept.popitem(last=False)
+
+
+def _key(chunk: IndexedChunk) -> Digest:
+    """Over the exact text: a chunk's own digest leaves marks out, and spans must not."""
+    return digest_bytes(chunk.text.encode())
+
+
+def _cut(text: str) -> tuple[tuple[Span, ...], tuple[str, ...]]:
+    pairs = [(span, readable(text[span.start : span.end])) for span in sentences(text)]
+    pairs = [(span, shown) for span, shown in pairs if len(shown.split()) >= _LEAST_WORDS] or pairs[:1]
+    return tuple(span for span, _ in pairs), tuple(shown for _, shown in pairs)
