@@ -55,7 +55,7 @@ class SearchExperiments(msgspec.Struct, frozen=True):
 
 
 class CreateRun(msgspec.Struct, frozen=True):
-    experiment_id: str = "0"
+    experiment_id: str
     user_id: str | None = None
     run_name: str | None = None
     start_time: Integer | None = None
