@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from twinloop.core.digests import parse_digest
 from twinloop.core.errors import InvalidInput
@@ -52,7 +52,7 @@ def check_query(vector: NDArray[np.float32], dimensions: int, k: int) -> NDArray
         )
     if k < 1:
         raise InvalidInput(f"k is {k}. Ask for 1 hit or more.")
-    return _unit(query[None])[0]
+    return _unit(query[None]).reshape(dimensions)
 
 
 def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -61,4 +61,4 @@ def _unit(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not np.all(np.isfinite(lengths) & (lengths > 0)):
         raise InvalidInput("A vector is not finite or has length 0, so it has no direction. Embed the text again.")
-    return cast("NDArray[np.float32]", np.ascontiguousarray(rows / lengths, np.float32))
+    return np.ascontiguousarray(rows / lengths, np.float32)

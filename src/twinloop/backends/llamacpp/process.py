@@ -188,6 +188,9 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+    finally:
+        if process.returncode is None:  # whoever waits here was cancelled
+            process.kill()
 
 
 async def _tail(stream: asyncio.StreamReader | None) -> bytes:

@@ -9,8 +9,6 @@ import hashlib
 import os
 import shutil
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -127,6 +125,9 @@ class _Fetcher:
     def _download(self, url: str, file: File, part: Path) -> None:
         if not url.startswith(("https://", "http://")):
             raise SourceFailed(f"{url} is not an http or https address")
+        import urllib.error
+        import urllib.request
+
         try:
             with urllib.request.urlopen(url, timeout=30) as response, part.open("wb") as out:
                 while block := response.read(_BLOCK):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,21 +30,33 @@ class Archive:
         self._requirement = requirement
 
     def extract(self, member: str, target: Path) -> None:
-        """Write one member's bytes to ``target``. Names inside the archive never become paths, so none can escape."""
-        if self._path.name.endswith(".whl"):
-            with zipfile.ZipFile(self._path) as wheel:
-                self._require(member, member in wheel.namelist())
-                with wheel.open(member) as data, target.open("wb") as out:
-                    while block := data.read(1 << 20):
-                        out.write(block)
-            return
+        """Write one member's bytes to ``target``. Names inside the archive never become paths, so none can escape.
+
+        Raises:
+            SourceFailed: no such member, or the archive is damaged.
+        """
+        try:
+            if self._path.name.endswith(".whl"):
+                self._from_wheel(member, target)
+            else:
+                self._from_sdist(member, target)
+        except (zipfile.BadZipFile, tarfile.TarError, EOFError, zlib.error) as error:
+            raise SourceFailed(f"the archive of {self._requirement} is damaged ({error})") from error
+
+    def _from_wheel(self, member: str, target: Path) -> None:
+        with zipfile.ZipFile(self._path) as wheel:
+            self._require(member, member in wheel.namelist())
+            with wheel.open(member) as data, target.open("wb") as out:
+                shutil.copyfileobj(data, out)
+
+    def _from_sdist(self, member: str, target: Path) -> None:
         with tarfile.open(self._path) as sdist:
             found = next((item for item in sdist if item.isfile() and item.name.partition("/")[2] == member), None)
             stream = None if found is None else sdist.extractfile(found)
             self._require(member, stream is not None)
-            with target.open("wb") as out:
-                while stream is not None and (block := stream.read(1 << 20)):
-                    out.write(block)
+            if stream is not None:
+                with target.open("wb") as out:
+                    shutil.copyfileobj(stream, out)
 
     def _require(self, member: str, found: bool) -> None:
         if not found:
