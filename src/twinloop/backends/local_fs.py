@@ -41,13 +41,11 @@ class LocalBlobs:
                 pending += chunk
                 if len(pending) >= _CHUNK:
                     data, pending = pending, bytearray()
-                    await asyncio.to_thread(_write_all, handle, data)
+                    await asyncio.to_thread(self._write, handle, data)
             digest = Digest("sha256:" + sha.hexdigest())
             if expected is not None and digest != expected:
                 raise InvalidInput(f"The bytes have the digest {digest}, not {expected}. Send the whole file again.")
             await asyncio.to_thread(self._keep, handle, bytes(pending), temporary, digest)
-        except OSError as error:
-            raise _storage_error(self._folder, error) from error
         finally:
             os.close(handle)
             temporary.unlink(missing_ok=True)
@@ -82,15 +80,24 @@ class LocalBlobs:
         except OSError as error:
             raise _storage_error(self._folder, error) from error
 
+    def _write(self, handle: int, data: bytes | bytearray) -> None:
+        try:
+            _write_all(handle, data)
+        except OSError as error:
+            raise _storage_error(self._folder, error) from error
+
     def _keep(self, handle: int, rest: bytes, temporary: Path, digest: Digest) -> None:
-        _write_all(handle, rest)
+        self._write(handle, rest)
         path = self._path(digest)
         if path.exists():
             return
-        os.fsync(handle)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.rename(path)
-        _sync_folder(path.parent)
+        try:
+            os.fsync(handle)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.rename(path)
+            _sync_folder(path.parent)
+        except OSError as error:
+            raise _storage_error(self._folder, error) from error
 
 
 async def _file_chunks(path: Path) -> AsyncIterator[bytes]:

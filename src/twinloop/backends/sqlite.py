@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from twinloop.backends.migrate import migrate
 from twinloop.core.errors import StorageCorrupt, StorageFull, StorageUnreadable, TwinloopError, Unavailable
 
 T = TypeVar("T")
@@ -212,8 +213,6 @@ def open_store(path: Path) -> SqliteStore:
     Raises:
         StorageUnreadable, StorageCorrupt, StorageFull: the file cannot be used; it is left as it was.
     """
-    from twinloop.backends.migrate import migrate_sqlite
-
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -221,8 +220,12 @@ def open_store(path: Path) -> SqliteStore:
             f"The folder {path.parent} cannot be made ({error.strerror}). Choose another home."
         ) from error
     _check(path)
-    with _translated(path):
-        migrate_sqlite(path)
+    engine = _engine(path, "BEGIN IMMEDIATE")
+    try:
+        with _translated(path):
+            migrate(engine)
+    finally:
+        engine.dispose()
     return SqliteStore(path)
 
 

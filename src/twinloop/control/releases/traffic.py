@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -12,19 +13,9 @@ from twinloop.core.errors import InvalidInput, Refused
 
 def released(traffic: Traffic, number: int, stage: Stage, weight: float, at_ns: int) -> Traffic:
     """Put release ``number`` at ``stage``; ``weight`` is the share of principals a canary answers, in (0, 1)."""
-    change = msgspec.structs.replace
     if stage == "live":
-        if traffic.live == number:
-            return change(traffic, canary=_unless(traffic.canary, number), shadow=_unless(traffic.shadow, number))
-        return change(
-            traffic,
-            live=number,
-            previous=traffic.live,
-            canary=_unless(traffic.canary, number),
-            weight=0.0 if traffic.canary in (None, number) else traffic.weight,
-            shadow=_unless(traffic.shadow, number),
-            updated_ns=at_ns,
-        )
+        previous = traffic.previous if traffic.live == number else traffic.live
+        return _settled(traffic, at_ns, live=number, previous=previous)
     if traffic.live is None:
         raise Refused(
             f"{traffic.endpoint} has no live release for a {stage} to stand beside. Release with stage live first."
@@ -34,21 +25,20 @@ def released(traffic: Traffic, number: int, stage: Stage, weight: float, at_ns: 
             f"{traffic.endpoint}@{number} is live already and cannot be its own {stage}. Release other revisions."
         )
     if stage == "shadow":
-        return change(traffic, shadow=number, canary=_unless(traffic.canary, number), updated_ns=at_ns)
+        return _settled(traffic, at_ns, shadow=number, canary=_unless(traffic.canary, number))
     if not 0.0 < weight < 1.0:
         raise InvalidInput(f"A canary's weight must lie between 0 and 1, both excluded; it is {weight}.")
-    return change(traffic, canary=number, weight=weight, shadow=_unless(traffic.shadow, number), updated_ns=at_ns)
+    return _settled(traffic, at_ns, canary=number, weight=weight, shadow=_unless(traffic.shadow, number))
 
 
 def promoted(traffic: Traffic, number: int | None, at_ns: int) -> Traffic:
-    """Make the canary (or, when ``number`` names it, the shadow) live."""
-    chosen = number if number is not None else traffic.canary if traffic.canary is not None else traffic.shadow
-    if chosen is None or chosen not in (traffic.canary, traffic.shadow):
+    """Make the canary (or the shadow, when there is no canary or ``number`` names it) live."""
+    waiting = [n for n in (traffic.canary, traffic.shadow) if n is not None and number in (None, n)]
+    if not waiting:
         raise Refused(
             f"{traffic.endpoint} has no such canary or shadow to promote. Release one with stage canary first."
         )
-    moved = released(traffic, chosen, "live", 0.0, at_ns)
-    return msgspec.structs.replace(moved, weight=moved.weight if moved.canary is not None else 0.0)
+    return released(traffic, waiting[0], "live", 0.0, at_ns)
 
 
 def rolled_back(traffic: Traffic, to: int | None, history: Sequence[ReleaseEvent], at_ns: int) -> Traffic:
@@ -57,21 +47,13 @@ def rolled_back(traffic: Traffic, to: int | None, history: Sequence[ReleaseEvent
     ``history`` is newest first; it tells what to fall back to next time.
     """
     if to is None and traffic.canary is not None:
-        return msgspec.structs.replace(traffic, canary=None, weight=0.0, updated_ns=at_ns)
+        return _settled(traffic, at_ns, canary=None)
     target = to if to is not None else traffic.previous
     if target is None:
         raise Refused(f"{traffic.endpoint} has no earlier release to roll back to. Name one with --to.")
     if target == traffic.live:
         raise Refused(f"{traffic.endpoint}@{target} is live already. Name another release with --to.")
-    return msgspec.structs.replace(
-        traffic,
-        live=target,
-        previous=live_before(target, history),
-        canary=None,
-        weight=0.0,
-        shadow=_unless(traffic.shadow, target),
-        updated_ns=at_ns,
-    )
+    return _settled(traffic, at_ns, live=target, previous=live_before(target, history), canary=None)
 
 
 def live_before(number: int, history: Sequence[ReleaseEvent]) -> int | None:
@@ -96,5 +78,19 @@ def loaded(traffic: Traffic) -> list[int]:
     return sorted({number for number in numbers if number is not None})
 
 
-def _unless(number: int | None, other: int) -> int | None:
+def _settled(traffic: Traffic, at_ns: int, **changes: Any) -> Traffic:
+    """``traffic`` with changes, such that no release plays two parts; unchanged, time included, when nothing differs."""
+    after: Traffic = msgspec.structs.replace(traffic, **changes)
+    after = msgspec.structs.replace(
+        after,
+        canary=_unless(after.canary, after.live),
+        shadow=_unless(after.shadow, after.live),
+        previous=_unless(after.previous, after.live),
+    )
+    if after.canary is None:
+        after = msgspec.structs.replace(after, weight=0.0)
+    return traffic if after == traffic else msgspec.structs.replace(after, updated_ns=at_ns)
+
+
+def _unless(number: int | None, other: int | None) -> int | None:
     return None if number == other else number
