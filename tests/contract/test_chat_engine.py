@@ -20,6 +20,8 @@ from twinloop.backends.llamacpp.engine import LlamaCppEngine
 from twinloop.core.errors import InvalidInput, Unavailable
 from twinloop.llm.generation.ports import ChatEngine, Chunk, GenerationOptions, Message
 
+pytestmark = pytest.mark.slow
+
 WEIGHTS = "smollm2-135m-instruct-q4_1"
 MANIFEST = {"engine": "llamacpp", "weights": WEIGHTS, "context": 1024}
 QUESTION = [Message("user", "Tell a long story about an airport in winter.")]
