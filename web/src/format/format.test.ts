@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 
+import { finding } from './gate';
 import { nodePage, shortDigest, versionOf } from './ref';
 import { ago, duration, latency, stamp } from './time';
 
@@ -45,5 +46,24 @@ describe('refs', () => {
     expect(nodePage({ ...node, key: 'trace:9f', kind: 'trace' })).toBe('/traces/9f');
     expect(nodePage({ ...node, key: 'run:1', kind: 'run' })).toBeNull();
     expect(nodePage({ ...node, kind: 'chunk' })).toBeNull();
+  });
+});
+
+describe('gate findings', () => {
+  const estimate = { metric: 'auc', value: 0.691234, low: 0.6851, high: 0.6973, n: 29425, level: 0.95 };
+
+  it('says the bound, the value, its interval and its size', () => {
+    const found = { condition: { metric: 'auc', at_least: 0.6 }, verdict: 'pass' as const, estimate, reason: '' };
+    expect(finding(found)).toBe('auc ≥ 0.6: 0.6912 [0.6851, 0.6973], n 29,425');
+  });
+
+  it('gives the reason when there is no evidence', () => {
+    const found = {
+      condition: { metric: 'auc', at_least: 0.6, at_most: null },
+      verdict: 'not_enough_evidence' as const,
+      estimate: null,
+      reason: 'no evidence on this revision',
+    };
+    expect(finding(found)).toBe('auc ≥ 0.6: no evidence on this revision');
   });
 });

@@ -122,5 +122,5 @@ function heightFor(nodes: CardNode[]): number {
   const right = Math.max(...nodes.map((node) => node.position.x)) + NODE_WIDTH;
   const bottom = Math.max(...nodes.map((node) => node.position.y)) + NODE_HEIGHT;
   const scale = Math.min(1, PAGE_WIDTH / right);
-  return Math.min(620, Math.max(280, bottom * scale + 90));
+  return Math.min(620, Math.max(200, bottom * scale + 90));
 }

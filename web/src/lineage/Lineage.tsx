@@ -55,16 +55,24 @@ export function Lineage({ title, node, towards }: LineageProps) {
 }
 
 function Told({ graph, towards }: { graph: Graph; towards: 'parent' | 'child' }) {
-  const others = graph.nodes.length - 1;
   const command = towards === 'parent' ? 'why' : 'impact';
   const nothing = towards === 'parent' ? 'It has no ancestors.' : 'Nothing was made from it or answered with it.';
-  const counted = Object.entries(graph.counts ?? {}).map(([what, count]) => `${count} ${what}`);
   return (
     <Group gap="xs" mb="xs">
       <Text size="sm" c="dimmed">
-        {others === 0 ? nothing : counted.join(', ') || `${others} ancestors`}
+        {graph.nodes.length === 1 ? nothing : counted(graph)}
         {graph.truncated ? `; the rest is left out, see \`twinloop ${command} --json\`` : ''}
       </Text>
     </Group>
   );
+}
+
+function counted({ nodes, counts }: Graph): string {
+  if (!counts) return plural(nodes.length - 1, 'ancestor');
+  const { revisions, releases, traces } = counts;
+  return `${plural(revisions, 'revision')} (${releases} of them ${releases === 1 ? 'a release' : 'releases'}) and ${plural(traces, 'trace')}`;
+}
+
+function plural(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }

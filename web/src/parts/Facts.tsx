@@ -33,10 +33,12 @@ export function Strip({ facts }: { facts: FactList }) {
   );
 }
 
-/** A scalar as text, anything nested as indented JSON. */
+/** A scalar as text, what is nested as JSON: on one line where it fits, else indented. */
 export function Value({ of }: { of: Json }) {
   if (of === null) return <span style={{ color: 'var(--quiet)' }}>null</span>;
   if (typeof of === 'object') {
+    const line = JSON.stringify(of);
+    if (line.length <= 80) return <span className="mono">{line}</span>;
     return (
       <Code block fz="xs" mah={360} style={{ overflow: 'auto' }}>
         {JSON.stringify(of, null, 2)}

@@ -1,6 +1,7 @@
 import { Stack, Text } from '@mantine/core';
 
-import type { Finding, Gate } from '../api/types';
+import type { Gate } from '../api/types';
+import { finding } from '../format/gate';
 import { VerdictBadge } from './Badges';
 
 /** The gate's verdict and, condition by condition, the evidence it rests on. */
@@ -15,27 +16,11 @@ export function GateFindings({ gate }: { gate: Gate | null }) {
   return (
     <Stack gap={3} align="flex-start">
       <VerdictBadge verdict={gate.verdict} />
-      {gate.findings.map((finding, index) => (
-        <Text key={index} size="xs" c="dimmed" title={finding.reason}>
-          {sentence(finding)}
+      {gate.findings.map((found, index) => (
+        <Text key={index} size="xs" c="dimmed" title={found.reason}>
+          {finding(found)}
         </Text>
       ))}
     </Stack>
   );
-}
-
-/** `auc ≥ 0.7: 0.741 [0.736, 0.746], n 28,114`. */
-function sentence({ condition, estimate, reason }: Finding): string {
-  const bounds = [
-    typeof condition.at_least === 'number' ? `≥ ${condition.at_least}` : '',
-    typeof condition.at_most === 'number' ? `≤ ${condition.at_most}` : '',
-  ];
-  const asked = [condition.metric, ...bounds.filter(Boolean)].join(' ');
-  if (!estimate) return `${asked}: ${reason}`;
-  const { value, low, high, n } = estimate;
-  return `${asked}: ${digits(value)} [${digits(low)}, ${digits(high)}], n ${n.toLocaleString('en')}`;
-}
-
-function digits(value: number): string {
-  return String(Number(value.toPrecision(4)));
 }
