@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from twinloop.backends.vector_input import check_index, check_query
@@ -67,3 +68,8 @@ def _passes(labels: frozenset[str], filter: LabelFilter | None) -> bool:
         return True
     wanted = filter.any_of is None or not labels.isdisjoint(filter.any_of)
     return wanted and labels.isdisjoint(filter.none_of)
+
+
+def from_url(url: str, home: Path) -> ExactVectorEngine:
+    """``exact:`` keeps vectors in memory only; they are loaded again from the index revisions at each start."""
+    return ExactVectorEngine()

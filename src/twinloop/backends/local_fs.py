@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 
+from twinloop.backends.loading import folder_of
 from twinloop.control.store.ports import BlobRef
 from twinloop.core.digests import Digest, parse_digest
 from twinloop.core.errors import InvalidInput, NotFound, StorageFull, StorageUnreadable, TwinloopError
@@ -129,3 +130,8 @@ def _storage_error(folder: Path, error: OSError) -> TwinloopError:
     return StorageUnreadable(
         f"The folder {folder} cannot be written ({error.strerror}). Check its owner and permissions."
     )
+
+
+def from_url(url: str, home: Path) -> LocalBlobs:
+    """``file:blobs`` in the home, or ``file:///absolute/path``."""
+    return LocalBlobs(folder_of(url, home))

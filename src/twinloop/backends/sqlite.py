@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
+from twinloop.backends.loading import folder_of
 from twinloop.backends.migrate import migrate
 from twinloop.core.errors import StorageCorrupt, StorageFull, StorageUnreadable, TwinloopError, Unavailable
 
@@ -245,3 +246,8 @@ def _check(path: Path) -> None:
             connection.close()
     except (sqlite3.Error, OSError) as error:
         raise translate(path, error) or StorageUnreadable(f"The database {path} cannot be opened: {error}.") from error
+
+
+def from_url(url: str, home: Path) -> SqliteStore:
+    """``sqlite:twinloop.db`` in the home, or ``sqlite:///absolute/path``."""
+    return open_store(folder_of(url, home))

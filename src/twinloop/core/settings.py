@@ -27,12 +27,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """URL of a running Twinloop that the CLI and the SDK talk to; empty uses the home."""
     key: str = ""
     """Bearer key that the CLI and the SDK send."""
-    store: str = ""
-    """URL of the relational store; empty is ``sqlite:///<home>/twinloop.db``."""
-    blobs: str = ""
-    """URL of the blob store; empty is ``file:///<home>/blobs``."""
-    vectors: str = ""
-    """URL of the vector engine; empty is ``qdrant-edge:///<home>/indexes``, ``exact:`` compares with every vector."""
+    store: str = "sqlite:twinloop.db"
+    """URL of the relational store; a relative path lies in the home."""
+    blobs: str = "file:blobs"
+    """URL of the blob store."""
+    vectors: str = "qdrant-edge:indexes"
+    """URL of the vector engine; ``exact:`` keeps vectors in memory and compares a query with each."""
+    secrets: dict[str, str] = {}
+    """Keys of providers by name, from ``TWINLOOP_SECRET_<NAME>``; a revision names a secret and never holds it."""
     weights: Path = Path.home() / ".cache" / "twinloop"
     """Folder in which fetched model weights are kept; may be shared between homes."""
     deadline_s: float = 300.0
@@ -65,6 +67,9 @@ def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] 
     for name, text in environ.items():
         if name.startswith(PREFIX):
             field = name.removeprefix(PREFIX).lower()
+            if field.startswith("secret_"):
+                found.setdefault("secrets", {})[field.removeprefix("secret_")] = text
+                continue
             if field not in Settings.__struct_fields__:
                 raise InvalidSettings(f"There is no setting {name}. Settings are: {', '.join(_names())}.")
             found[field] = text

@@ -8,16 +8,36 @@ from starlette.routing import BaseRoute
 from twinloop.compose import App
 from twinloop.core.errors import TwinloopError
 from twinloop.protocols.http import Dialect
-from twinloop.protocols.native import answers, blobs, endpoints, revisions, system, traces
+from twinloop.protocols.mlflow.errors import MLFLOW
+from twinloop.protocols.mlflow.routes import routes as mlflow
+from twinloop.protocols.native import (
+    answers,
+    blobs,
+    endpoints,
+    evidence,
+    llm,
+    ml,
+    pipelines,
+    revisions,
+    runs,
+    system,
+    traces,
+)
 from twinloop.protocols.native.errors import NATIVE
 from twinloop.protocols.open_inference.errors import OPEN_INFERENCE
 from twinloop.protocols.open_inference.routes import routes as open_inference
 from twinloop.protocols.openai.errors import OPENAI
 from twinloop.protocols.openai.routes import routes as openai
+from twinloop.protocols.otlp.errors import TEXT
+from twinloop.protocols.otlp.routes import routes as otlp
 
 _DIALECTS: tuple[tuple[str, Dialect], ...] = (
+    ("/v1/traces", TEXT),
     ("/v1/", OPENAI),
     ("/v2", OPEN_INFERENCE),
+    ("/api/2.0/", MLFLOW),
+    ("/api/3.0/", MLFLOW),
+    ("/ajax-api/", MLFLOW),
 )
 
 
@@ -32,8 +52,15 @@ def all_routes(app: App) -> list[BaseRoute]:
         *answers.routes(app.gateway),
         *endpoints.routes(app.releases, app.gateway),
         *traces.routes(app.tracing, app.lineage, app.registry),
+        *runs.routes(app.tracking, app.registry),
+        *pipelines.routes(app.pipelines),
+        *evidence.routes(app.evidence, app.ml.predictions),
+        *ml.routes(app.ml.datasets, app.ml.features, app.ml.models, app.ml.predictions),
+        *llm.routes(app.llm.documents, app.llm.indexes, app.llm.index_evaluation),
         *openai(app.gateway),
         *open_inference(app.gateway),
+        *otlp(app.tracing),
+        *mlflow(app.tracking),
     ]
 
 

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from twinloop.backends.loading import folder_of
 from twinloop.backends.qdrant.build import LABELS
 from twinloop.backends.qdrant.files import SHARD, VECTORS, Points, read_points, sync, write_points
 from twinloop.backends.vector_input import check_index, check_query
@@ -221,3 +222,8 @@ def _condition(filter: LabelFilter | None) -> Any:
 
     must = None if filter.any_of is None else carries(filter.any_of)
     return edge.Filter(must=must, must_not=carries(filter.none_of) if filter.none_of else None)
+
+
+def from_url(url: str, home: Path) -> QdrantVectorEngine:
+    """``qdrant-edge:indexes`` in the home, or ``qdrant-edge:///absolute/path``."""
+    return QdrantVectorEngine(folder_of(url, home))
