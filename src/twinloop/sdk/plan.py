@@ -148,19 +148,16 @@ def _dataset(client: Client, project: Project, declared: Dataset, downloads: Pat
 
 def _corpus(client: Client, project: Project, declared: Corpus) -> Item:
     """A corpus is as declared when the newest revision of each of its documents was made from the same bytes."""
-    from twinloop.llm.documents.model import MEDIA_TYPES
     from twinloop.llm.documents.names import document_name
+    from twinloop.sdk.documents import document_files
 
     folder = project.folder / declared.folder
     if not folder.is_dir():
         raise DefinitionError(f"Corpus {declared.name}: there is no folder {declared.folder} in {project.folder}.")
     changes = []
     known = 0
-    for path in sorted(folder.rglob("*")):
+    for path in document_files(folder):
         inside = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in inside.parts)
-        if hidden or not path.is_file() or path.suffix.lower() not in MEDIA_TYPES:
-            continue
         newest = _newest(client, f"document/{document_name(declared.name, inside.as_posix())}")
         had = None if newest is None else newest["manifest"]["files"]["original"]["digest"]
         known += had is not None

@@ -37,33 +37,40 @@ class References(msgspec.Struct, frozen=True):
 
 def routes(pipelines: Pipelines) -> list[Route]:
     async def begin(call: Call) -> Any:
+        """Start a run of a pipeline, or go on with the one with the same parameters that was interrupted."""
         return await pipelines.begin(call.who, await call.json(Begin))
 
     async def record(call: Call) -> Any:
+        """Bring steps of a run to new states and renew its lease."""
         said = await call.json(Recorded)
         await pipelines.record(call.who, call.path["id"], said.token, said.changes)
         return {}
 
     async def finish(call: Call) -> Any:
+        """Record the last changes and the end of a run."""
         said = await call.json(Ended)
         await pipelines.finish(call.who, call.path["id"], said.token, said.state, said.changes)
         return {}
 
     async def lookup(call: Call) -> Any:
+        """The newest known result of each step key that has one."""
         wanted = await call.json(Keys)
         return {"results": await pipelines.lookup(call.who, wanted.pipeline, wanted.keys)}
 
     async def resolve(call: Call) -> Any:
+        """The digest of the revision that each reference names now, or null."""
         wanted = await call.json(References)
         return {"digests": await pipelines.resolve(call.who, wanted.references)}
 
     async def runs(call: Call) -> Any:
+        """Runs of pipelines, newest first, narrowed by pipeline and state."""
         limit = call.integer("limit", 100, 1, 1000)
         before = call.integer("before", 0) or None
         found = await pipelines.list(call.who, call.query.get("pipeline"), call.query.get("state"), limit, before)
         return {"runs": found}
 
     async def run(call: Call) -> Any:
+        """One run with its steps; tracebacks of failures with tracebacks=true."""
         return await pipelines.get(call.who, call.path["id"], tracebacks=call.query.get("tracebacks") == "true")
 
     return [
