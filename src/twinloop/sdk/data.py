@@ -48,7 +48,7 @@ class Data:
             "parents": list(parents),
             "run_id": current_run_id(),
         }
-        return self._client.call("POST", "/api/v1/datasets", body)["revision"]  # type: ignore[no-any-return]
+        return self._client.call("POST", "/api/v1/datasets", body)["revision"]
 
     def get(self, ref: str) -> Json:
         """The revision of a dataset: ``name`` or ``dataset/name`` (newest), ``dataset/name@3``, or a digest."""
@@ -56,7 +56,7 @@ class Data:
 
     def rows(self, ref: str, limit: int = 20) -> Json:
         """The first rows: {columns, rows, total}."""
-        return self._client.call("GET", "/api/v1/datasets/rows", query={"dataset": ref, "limit": limit})  # type: ignore[no-any-return]
+        return self._client.call("GET", "/api/v1/datasets/rows", query={"dataset": ref, "limit": limit})
 
     def arrow(self, ref: str) -> pa.Table:
         """The whole dataset as an Arrow table, its rows in order."""

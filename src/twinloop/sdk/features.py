@@ -31,7 +31,7 @@ class Features:
         Views are looked up in order; a view may take its keys from the features of one before it.
         """
         body = {"name": name, "labels": labels, "views": list(views), "at": at, "sources": dict(sources or {})}
-        return self._post("join", body)["revision"]  # type: ignore[no-any-return]
+        return self._post("join", body)["revision"]
 
     def materialize(
         self, views: Sequence[str], until: datetime | None = None, sources: Mapping[str, str] | None = None
@@ -42,11 +42,11 @@ class Features:
             "until": None if until is None else until.isoformat(),
             "sources": dict(sources or {}),
         }
-        return self._post("materialize", body)["views"]  # type: ignore[no-any-return]
+        return self._post("materialize", body)["views"]
 
     def online(self, view: str, entity: Mapping[str, Any]) -> Json:
         """What is online for one entity: {view, values, known_at}."""
-        return self._client.call("POST", "/api/v1/features/online", {"view": view, "entity": dict(entity)})  # type: ignore[no-any-return]
+        return self._client.call("POST", "/api/v1/features/online", {"view": view, "entity": dict(entity)})
 
     def _post(self, verb: str, body: Json) -> Any:
         return self._client.call("POST", f"/api/v1/features/{verb}", {**body, "run_id": current_run_id()})

@@ -81,7 +81,7 @@ class Models:
             params={**(params or {}), **extra},
         )
         body = {"name": name, "model": msgspec.to_builtins(draft), "run_id": current_run_id()}
-        return self._client.call("POST", "/api/v1/models", body)["revision"]  # type: ignore[no-any-return]
+        return self._client.call("POST", "/api/v1/models", body)["revision"]
 
     def batch(self, model: str, dataset: str, name: str, at: str | None = None) -> Json:
         """Predict every row of ``dataset`` and return the revision of the dataset ``name`` that was written.
@@ -89,7 +89,7 @@ class Models:
         Inputs the dataset lacks are joined from the model's views as known at each row's time in column ``at``.
         """
         body = {"model": model, "dataset": dataset, "name": name, "at": at, "run_id": current_run_id()}
-        return self._client.call("POST", "/api/v1/predictions", body)["revision"]  # type: ignore[no-any-return]
+        return self._client.call("POST", "/api/v1/predictions", body)["revision"]
 
     def _files(self, model: Any, format: str | None) -> tuple[str, dict[str, str], Json]:
         if isinstance(model, int | float) and not isinstance(model, bool):
@@ -102,7 +102,7 @@ class Models:
         booster = model.get_booster() if hasattr(model, "get_booster") else model
         if not hasattr(booster, "save_raw"):
             raise InvalidInput(
-                f"A {type(model).__name__} cannot be logged as it is. Export it to ONNX or XGBoost's own format and give the path."
+                f"A {type(model).__name__} cannot be logged as it is. Save it as ONNX or in XGBoost's own format and give the path."
             )
         content = bytes(booster.save_raw("ubj"))
         return "xgboost-ubj", {"model.ubj": self._client.blobs.upload(content)["digest"]}, {}
