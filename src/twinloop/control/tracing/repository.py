@@ -6,7 +6,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, Text, case, func, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    case,
+    func,
+    literal_column,
+    select,
+)
 
 from twinloop.control.store.schema import Json, metadata
 from twinloop.control.store.sql import excluded, upsert
@@ -84,7 +97,11 @@ def add(connection: Connection, tenant: str, found: Sequence[Trace]) -> None:
             "status": case((new.status == "error", new.status), else_=traces.c.status),
             "span_count": select(func.count())
             .select_from(spans)
-            .where(spans.c.tenant == traces.c.tenant, spans.c.trace_id == traces.c.trace_id)
+            # As literals, because in a conflict's SET a column of the target would join the target into the subquery.
+            .where(
+                spans.c.tenant == literal_column("traces.tenant"),
+                spans.c.trace_id == literal_column("traces.trace_id"),
+            )
             .scalar_subquery(),
         },
     )
