@@ -116,7 +116,11 @@ def _definitions(root: Path, file: str) -> ModuleType:
     path = root / file
     if not path.is_file() or not path.resolve().is_relative_to(root):
         raise DefinitionError(f"{FILE} names {file}, and there is no such file in {root}. Write it or take it out.")
-    name = f"{_PACKAGE}.{path.relative_to(root).with_suffix('').as_posix().replace('/', '.')}"
+    plain = path.relative_to(root).with_suffix("").as_posix().replace("/", ".")
+    imported = sys.modules.get(plain)
+    if imported is not None and vars(imported).get(PROJECT_FOLDER) == str(root):
+        return imported
+    name = f"{_PACKAGE}.{plain}"
     loader = _Loader(name, str(path))
     spec = importlib.util.spec_from_loader(name, loader, origin=str(path))
     if spec is None:
@@ -183,6 +187,19 @@ class _Loader(importlib.machinery.SourceFileLoader):
         super().exec_module(module)
 
 
+class _Loaded(importlib.abc.Loader):
+    """Gives one file of the project to another that imports it by its own name, so that it is not run twice."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        return
+
+
 class _Finder(importlib.abc.MetaPathFinder):
     """Finds the modules of the active project, before any other of the same name."""
 
@@ -206,6 +223,9 @@ class _Finder(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         if self.active is None or (path is None and "." in fullname):
             return None
+        loaded = sys.modules.get(f"{_PACKAGE}.{fullname}")
+        if loaded is not None:
+            return importlib.machinery.ModuleSpec(fullname, _Loaded(loaded))
         within = [str(self.active)] if path is None else [part for part in path if _own(self.active, part)]
         if not within:
             return None

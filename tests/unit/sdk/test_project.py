@@ -79,6 +79,15 @@ def test_the_same_project_elsewhere_has_the_same_step_digests(tmp_path: Path) ->
     assert digests[0] == digests[1]
 
 
+@pytest.mark.parametrize("order", ['"definitions.py", "more.py"', '"more.py", "definitions.py"'])
+def test_one_file_of_definitions_may_import_another(tmp_path: Path, order: str) -> None:
+    folder = project(tmp_path, TOML.replace('"definitions.py"', order))
+    (folder / "more.py").write_text("import twinloop as tl\nfrom definitions import ANSWER, nightly\nAGAIN = ANSWER\n")
+    loaded = load_project(folder)
+    assert len(loaded.declarations) == 4
+    assert list(loaded.pipelines) == ["nightly"]
+
+
 def test_a_folder_without_a_project_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"There is no twinloop\.toml in .*Make a project with: twinloop init"):
         load_project(tmp_path)
