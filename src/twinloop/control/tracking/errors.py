@@ -8,8 +8,6 @@ from twinloop.core.errors import InvalidInput
 class ParamChanged(InvalidInput):
     """A param has a value already; params never change."""
 
-    code = "param_changed"
-
     def __init__(self, run_id: str, key: str, old: str, new: str) -> None:
         super().__init__(
             f"Changing param values is not allowed. Param with key='{key}' was already logged with value='{old}' for run "
@@ -19,8 +17,6 @@ class ParamChanged(InvalidInput):
 
 class NotActive(InvalidInput):
     """A deleted experiment or run takes no changes."""
-
-    code = "not_active"
 
     def __init__(self, what: str, id: str) -> None:
         super().__init__(f"The {what} {id} must be in the 'active' state. Current state is deleted. Restore it first.")
