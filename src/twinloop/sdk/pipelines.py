@@ -90,8 +90,8 @@ class ApiStepLog:
         body = {"token": token, "state": state, "changes": changes}
         self._client.call("POST", f"{_RUNS}/{run_id}/finish", json=body)
 
-    def lookup(self, pipeline: str, keys: Sequence[str]) -> Sequence[Result]:
-        body = {"pipeline": pipeline, "keys": keys}
+    def lookup(self, keys: Sequence[str]) -> Sequence[Result]:
+        body = {"keys": keys}
         return msgspec.convert(
             self._client.call("POST", "/api/v1/pipelines/results", json=body)["results"], list[Result]
         )

@@ -82,8 +82,8 @@ class Place:
     def finish(self, run_id: str, token: str, state: Ending, changes: Sequence[StepChange]) -> None:
         self._call("finish", self.pipelines.finish(LOCAL_ADMIN, run_id, token, state, changes))
 
-    def lookup(self, pipeline: str, keys: Sequence[str]) -> Sequence[Result]:
-        return self._call("lookup", self.pipelines.lookup(LOCAL_ADMIN, pipeline, keys))
+    def lookup(self, keys: Sequence[str]) -> Sequence[Result]:
+        return self._call("lookup", self.pipelines.lookup(LOCAL_ADMIN, keys))
 
     def resolve(self, references: Sequence[str]) -> Mapping[str, str | None]:
         return self._call("resolve", self.pipelines.resolve(LOCAL_ADMIN, references))
@@ -158,6 +158,26 @@ def test_unchanged_steps_are_skipped_in_a_later_run_and_uncached_ones_are_not(pl
     place.run(chain)
     assert place.fates(chain) == {"one": "cached", "two": "run", "three": "cached"}
     assert ran == ["one", "two", "three", "two"]
+
+
+def test_another_pipeline_skips_the_steps_it_has_in_common(place: Place) -> None:
+    @pipeline
+    def longer(x: int = 1) -> list[Any]:
+        return [one(x), three(7)]
+
+    place.run(chain)
+    assert place.fates(longer) == {"one": "cached", "three": "run"}
+
+
+def test_results_beyond_what_begin_tells_are_looked_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    @pipeline
+    def wide() -> list[int]:
+        return [one(x) for x in range(5)]
+
+    place.run(wide)
+    monkeypatch.setattr("twinloop.control.pipelines.service._RESULTS", 3)
+    assert set(place.fates(wide).values()) == {"cached"}
+    assert place.calls.count("lookup") == 2
 
 
 def test_other_parameters_run_the_steps_they_reach(place: Place) -> None:
@@ -297,7 +317,7 @@ def test_the_journal_of_a_dead_process_tells_what_the_store_has_not_heard(place:
     ran.clear()
     report = place.run(chain)
     assert (report.run_id, report.resumed, report.value) == (begun.run.id, True, {"x": 100})
-    assert ran == ["one", "three"]
+    assert ran == ["three"]
     assert {s.node: s.output for s in place.get(report.run_id).steps}["two"] == 100
 
 

@@ -21,9 +21,8 @@ class Key(NamedTuple):
 class Known:
     """Finds results without asking the log, as far as what it told at the beginning goes."""
 
-    def __init__(self, log: StepLog, pipeline: str, codes: Mapping[str, str], begun: Begun, run: PipelineRun) -> None:
+    def __init__(self, log: StepLog, codes: Mapping[str, str], begun: Begun, run: PipelineRun) -> None:
         self._log = log
-        self._pipeline = pipeline
         self._codes = codes
         self._complete = begun.complete
         self._results = {result.key: result for result in begun.results}
@@ -56,7 +55,7 @@ class Known:
             return None
         found = self._results.get(key)
         if found is None and not self._complete:
-            found = next(iter(self._log.lookup(self._pipeline, [key])), None)
+            found = next(iter(self._log.lookup([key])), None)
         return found
 
     def _resolve(self, references: list[str]) -> Mapping[str, str | None]:

@@ -25,8 +25,8 @@ class StepLog(Protocol):
         """Record the last changes and the end; ``interrupted`` leaves the run to whoever begins it next."""
         ...
 
-    def lookup(self, pipeline: str, keys: Sequence[str]) -> Sequence[Result]:
-        """The newest known result of each key that has one."""
+    def lookup(self, keys: Sequence[str]) -> Sequence[Result]:
+        """The newest known result of each key that has one, from a run of any pipeline."""
         ...
 
     def resolve(self, references: Sequence[str]) -> Mapping[str, str | None]:

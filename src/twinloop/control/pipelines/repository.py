@@ -40,7 +40,6 @@ step_runs = Table(
     Column("tenant", String(100), primary_key=True),
     Column("run_id", String(64), primary_key=True),
     Column("node", String(250), primary_key=True),
-    Column("pipeline", String(200), nullable=False),
     Column("step", String(200), nullable=False),
     Column("state", String(20), nullable=False),
     Column("key", String(71)),
@@ -51,8 +50,8 @@ step_runs = Table(
     Column("output", Json),
     Column("source", String(64)),
     Column("failure", Json),
-    Index("ix_step_runs_code", "tenant", "pipeline", "code", "state", "finished_ns"),
-    Index("ix_step_runs_key", "tenant", "pipeline", "key", "state", "finished_ns"),
+    Index("ix_step_runs_code", "tenant", "code", "state", "finished_ns"),
+    Index("ix_step_runs_key", "tenant", "key", "state", "finished_ns"),
 )
 
 _CHANGING = ("step", "state", "key", "code", "attempt", "started_ns", "finished_ns", "output", "source", "failure")
@@ -134,14 +133,13 @@ def renew(connection: Connection, tenant: str, run_id: str, values: Mapping[str,
     )
 
 
-def change(connection: Connection, tenant: str, run_id: str, pipeline: str, changes: Sequence[StepChange]) -> None:
+def change(connection: Connection, tenant: str, run_id: str, changes: Sequence[StepChange]) -> None:
     """Bring the steps of a run to their new states; of several changes of a node the last one counts."""
     last = {item.node: item for item in changes}
     rows = [
         {
             "tenant": tenant,
             "run_id": run_id,
-            "pipeline": pipeline,
             "node": item.node,
             "step": item.step,
             "state": item.state,
@@ -169,13 +167,7 @@ def consume(connection: Connection, tenant: str, run_id: str, digests: Sequence[
 
 
 def results(
-    connection: Connection,
-    tenant: str,
-    pipeline: str,
-    *,
-    codes: Sequence[str] = (),
-    keys: Sequence[str] = (),
-    limit: int,
+    connection: Connection, tenant: str, *, codes: Sequence[str] = (), keys: Sequence[str] = (), limit: int
 ) -> Known:
     """What steps with these code digests or keys returned; of one key only the newest."""
     column, wanted = (step_runs.c.key, keys) if keys else (step_runs.c.code, codes)
@@ -186,7 +178,6 @@ def results(
             select(step_runs.c.key, step_runs.c.output, step_runs.c.run_id)
             .where(
                 step_runs.c.tenant == tenant,
-                step_runs.c.pipeline == pipeline,
                 column.in_(wanted[start : start + 500]),
                 step_runs.c.state == "finished",
             )

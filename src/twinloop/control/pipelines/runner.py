@@ -103,7 +103,7 @@ class Runner:
         journal = Journal(self._journal, run.id)
         recording = Recording(self._log, run.id, token, begun.lease_s, events.put)
         try:
-            known = Known(self._log, graph.name, codes, begun, run)
+            known = Known(self._log, codes, begun, run)
             for change in journal.earlier:
                 if known.add_earlier(change):
                     recording.put(change)

@@ -45,9 +45,7 @@ class Pipelines:
         begun = await self._store.write(lambda c: self._begin(c, who, wanted, params_digest))
         if begun.run is None:
             return begun
-        known = await self._store.read(
-            lambda c: repository.results(c, who.tenant, wanted.pipeline, codes=wanted.codes, limit=_RESULTS)
-        )
+        known = await self._store.read(lambda c: repository.results(c, who.tenant, codes=wanted.codes, limit=_RESULTS))
         texts = {text for result in known.results for text in references_in(result.output) if is_fixed(text)}
         digests = await self.resolve(who, sorted(texts)[:_REFERENCES])
         return msgspec.structs.replace(
@@ -85,12 +83,12 @@ class Pipelines:
         }
         await self._store.write(lambda c: _record(c, who.tenant, run_id, token, changes, values, ending=state))
 
-    async def lookup(self, who: Principal, pipeline: str, keys: Sequence[str]) -> list[Result]:
+    async def lookup(self, who: Principal, keys: Sequence[str]) -> list[Result]:
         """The newest known result of each key that has one."""
         _bounded(keys)
         if not keys:
             return []
-        known = await self._store.read(lambda c: repository.results(c, who.tenant, pipeline, keys=keys, limit=_RESULTS))
+        known = await self._store.read(lambda c: repository.results(c, who.tenant, keys=keys, limit=_RESULTS))
         return known.results
 
     async def resolve(self, who: Principal, references: Sequence[str]) -> dict[str, str | None]:
@@ -163,7 +161,7 @@ def _record(
     for item in changes:
         if len(item.node) > _NODE:
             raise InvalidInput(f"A node's id may have {_NODE} characters at most.")
-    repository.change(connection, tenant, run_id, pipeline, changes)
+    repository.change(connection, tenant, run_id, changes)
     consumed = dict.fromkeys(digest for item in changes for digest in item.consumed)
     if consumed:
         at_ns = max(item.started_ns or 0 for item in changes)

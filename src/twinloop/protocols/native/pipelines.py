@@ -27,7 +27,6 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Keys(msgspec.Struct, frozen=True):
-    pipeline: str
     keys: list[str]
 
 
@@ -55,7 +54,7 @@ def routes(pipelines: Pipelines) -> list[Route]:
     async def lookup(call: Call) -> Any:
         """The newest known result of each step key that has one."""
         wanted = await call.json(Keys)
-        return {"results": await pipelines.lookup(call.who, wanted.pipeline, wanted.keys)}
+        return {"results": await pipelines.lookup(call.who, wanted.keys)}
 
     async def resolve(call: Call) -> Any:
         """The digest of the revision that each reference names now, or null."""

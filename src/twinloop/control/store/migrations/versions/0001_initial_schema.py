@@ -283,7 +283,6 @@ def _pipelines() -> None:
         sa.Column("tenant", sa.String(length=100), nullable=False),
         sa.Column("run_id", sa.String(length=64), nullable=False),
         sa.Column("node", sa.String(length=250), nullable=False),
-        sa.Column("pipeline", sa.String(length=200), nullable=False),
         sa.Column("step", sa.String(length=200), nullable=False),
         sa.Column("state", sa.String(length=20), nullable=False),
         sa.Column("key", sa.String(length=71), nullable=True),
@@ -296,12 +295,8 @@ def _pipelines() -> None:
         sa.Column("failure", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("tenant", "run_id", "node", name="pk_step_runs"),
     )
-    op.create_index(
-        "ix_step_runs_code", "step_runs", ["tenant", "pipeline", "code", "state", "finished_ns"], unique=False
-    )
-    op.create_index(
-        "ix_step_runs_key", "step_runs", ["tenant", "pipeline", "key", "state", "finished_ns"], unique=False
-    )
+    op.create_index("ix_step_runs_code", "step_runs", ["tenant", "code", "state", "finished_ns"], unique=False)
+    op.create_index("ix_step_runs_key", "step_runs", ["tenant", "key", "state", "finished_ns"], unique=False)
 
 
 def _releases() -> None:
