@@ -43,7 +43,9 @@ class ServerProcess:
             for word in line.split():
                 if word.startswith("http://"):
                     return word
-        raise AssertionError(f"the server ended with {self.process.wait()}:\n{self.log}")
+        status = self.process.wait()
+        self._close()
+        raise AssertionError(f"the server ended with {status}:\n{self.log}")
 
     def wait_ready(self) -> None:
         """Wait until everything that was live is loaded."""
@@ -78,5 +80,7 @@ class ServerProcess:
     def __enter__(self) -> ServerProcess:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
