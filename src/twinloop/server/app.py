@@ -10,26 +10,33 @@ from starlette.routing import Route
 
 from twinloop.compose import App
 from twinloop.core.errors import InvalidInput, NotFound
-from twinloop.server import console
+from twinloop.server.console import Console
 from twinloop.server.guard import Guard
 from twinloop.server.routes import all_routes, is_api, refuse
 
 
 def application(app: App) -> Guard:
     """The ASGI application of ``app``. Its life is the App's: open before, close after."""
-    routes = [*all_routes(app), Route("/{path:path}", _page, methods=["GET"])]
+    routes = [*all_routes(app), _pages(Console())]
     starlette = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
     starlette.router.redirect_slashes = False
     starlette.state.authenticate = app.keys.authenticate
     return Guard(starlette, app.settings.loopback, refuse)
 
 
-async def _page(request: Request) -> Response:
-    if is_api(request.url.path):
-        return refuse(
-            request.url.path, NotFound(f"There is nothing at {request.url.path[:200]}. See /api/v1/openapi.json")
-        )
-    return await console.page(request)
+def _pages(console: Console) -> Route:
+    """Whatever no protocol answers: the console, or an error in the form of the protocol that the path belongs to."""
+
+    async def page(request: Request) -> Response:
+        path = request.url.path
+        if is_api(path):
+            return refuse(path, NotFound(f"There is nothing at {path[:200]}. See /api/v1/openapi.json"))
+        try:
+            return console.page(request.path_params["path"])
+        except NotFound as error:
+            return refuse(path, error)
+
+    return Route("/{path:path}", page, methods=["GET"])
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -1,13 +1,16 @@
-"""Serves the built console: its files, and index.html for every path that is a page of it."""
+"""Serves the built console: its files, and index.html for every other path, because it routes its pages itself."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
+from twinloop.core.errors import NotFound
+
 STATIC = Path(__file__).parent / "static"
+_INDEX = "index.html"
+_ASSETS = "assets/"
 
 _CSP = (
     "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; connect-src 'self'; "
@@ -20,16 +23,28 @@ _NOT_BUILT = (
 )
 
 
-def built() -> bool:
-    return (STATIC / "index.html").is_file()
+class Console:
+    """The console in ``folder``: its files, and its index page for every other path that is not under /assets/."""
 
+    def __init__(self, folder: Path = STATIC) -> None:
+        self._folder = folder
 
-async def page(request: Request) -> Response:
-    """A file of the console, or its index page. Paths are resolved and must stay inside the folder."""
-    wanted = (STATIC / request.path_params.get("path", "")).resolve()
-    if wanted.is_file() and wanted.is_relative_to(STATIC.resolve()) and wanted.name != "index.html":
-        caching = "public, max-age=31536000, immutable" if wanted.parent.name == "assets" else "no-cache"
-        return FileResponse(wanted, headers={"cache-control": caching})
-    if not built():
-        return HTMLResponse(_NOT_BUILT, headers={"content-security-policy": _CSP})
-    return FileResponse(STATIC / "index.html", headers={"cache-control": "no-cache", "content-security-policy": _CSP})
+    def page(self, path: str) -> Response:
+        """The answer to a GET of ``path``, which has no leading slash.
+
+        Raises:
+            NotFound: there is no such file under /assets/; a page in its place would be taken for a script.
+        """
+        found = self._files().get(path)
+        if found is not None and path != _INDEX:
+            caching = "public, max-age=31536000, immutable" if path.startswith(_ASSETS) else "no-cache"
+            return FileResponse(found, headers={"cache-control": caching})
+        if path.startswith(_ASSETS):
+            raise NotFound(f"The console has no file {path[:200]}. Reload the page: it may have been built anew.")
+        headers = {"cache-control": "no-cache", "content-security-policy": _CSP}
+        index = self._folder / _INDEX
+        return FileResponse(index, headers=headers) if index.is_file() else HTMLResponse(_NOT_BUILT, headers=headers)
+
+    def _files(self) -> dict[str, Path]:
+        """Every file by its path. What is asked for is looked up here and so never reaches the file system."""
+        return {file.relative_to(self._folder).as_posix(): file for file in self._folder.rglob("*") if file.is_file()}

@@ -17,6 +17,7 @@ from twinloop.server.app import application
 from twinloop.version import __version__
 
 _DRAIN_S = 20
+_BACKLOG = 2048
 
 
 def serve(settings: Settings) -> None:
@@ -49,8 +50,8 @@ async def _serve(settings: Settings) -> None:
                 f"{settings.host} can be reached from other machines and there is no key. "
                 "Make one first with: twinloop keys create NAME --role admin"
             )
-        with _listen(settings) as listener:
-            url = _url(settings, listener)
+        with listen(settings) as listener:
+            url = url_of(settings, listener)
             app.home.announce(url)
             print(f"Twinloop {__version__} serves {url} from {app.home.path} (stop with Ctrl-C)", flush=True)
             await _answer(app, listener)
@@ -58,12 +59,14 @@ async def _serve(settings: Settings) -> None:
         await app.aclose()
 
 
-def _listen(settings: Settings) -> socket.socket:
+def listen(settings: Settings) -> socket.socket:
+    """A socket that takes connections from now on, so that whoever reads the announced URL is never refused."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         raise InvalidSettings(
@@ -72,7 +75,7 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _url(settings: Settings, listener: socket.socket) -> str:
+def url_of(settings: Settings, listener: socket.socket) -> str:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{listener.getsockname()[1]}"
 
@@ -83,6 +86,7 @@ async def _answer(app: App, listener: socket.socket) -> None:
         http="httptools",
         lifespan="off",
         access_log=False,
+        backlog=_BACKLOG,
         log_config=None,
         server_header=False,
         date_header=False,
