@@ -25,7 +25,7 @@ from twinloop.llm.retrieval.model import Retrieved
 from twinloop.llm.retrieval.retriever import Retriever
 
 _PATIENCE = 2
-_BESIDE_THE_POINT = 0.2
+_BESIDE_THE_POINT = 0.1
 _AS_GOOD = 0.03
 
 
@@ -51,7 +51,7 @@ class GroundedAnswers:
             yield ChatDelta(finish="declined", usage=Usage())
             return
         call = self._call(request, found, excerpts)
-        checked = _Checked(excerpts, self._prompt.retrieval.support, Citations(span))
+        checked = _Checked(query, excerpts, self._prompt.retrieval.support, Citations(span))
         async with aclosing(call.stream(span)) as pieces, aclosing(whole_sentences(pieces)) as generated:
             async for sentence in generated:
                 delta = checked.take(sentence)
@@ -85,7 +85,8 @@ class GroundedAnswers:
 class _Checked:
     """Decides sentence by sentence, and remembers what was sent and what was withheld."""
 
-    def __init__(self, excerpts: Sequence[Excerpt], least: float, citations: Citations) -> None:
+    def __init__(self, question: str, excerpts: Sequence[Excerpt], least: float, citations: Citations) -> None:
+        self._question = question
         self._excerpts = excerpts
         self._least = least
         self.citations = citations
@@ -105,11 +106,11 @@ class _Checked:
         if text.casefold() in self.emitted:
             self._repeated = True
             return None
-        support = find_support(text, self._excerpts, self._least)
+        support = find_support(text, self._question, self._excerpts, self._least)
         if support is None or not self._to_the_point(support):
             self.withheld.append(text)
             return None
-        return self._emit(text, support.excerpts)
+        return self._emit(text, [support.excerpt])
 
     def best_of_the_text(self) -> ChatDelta:
         """The best sentence of the documents, and the one next to it when it fits the question as well."""
@@ -123,13 +124,15 @@ class _Checked:
         return self._emit(" ".join(each.text for each in chosen), chosen)
 
     def _to_the_point(self, support: Support) -> bool:
-        return max(each.score for each in support.excerpts) >= self._excerpts[0].score - _BESIDE_THE_POINT
+        return support.excerpt.score >= self._excerpts[0].score - _BESIDE_THE_POINT
 
     def _emit(self, text: str, excerpts: Sequence[Excerpt]) -> ChatDelta:
+        known = len(self.citations)
         citation = self.citations.cite(excerpts)
         gap = " " if self.emitted else ""
         self.emitted.append(text.casefold())
-        return ChatDelta(f"{gap}{text} [{citation.number}]", citations=(citation,))
+        fresh = (citation,) if len(self.citations) > known else ()
+        return ChatDelta(f"{gap}{text} [{citation.number}]", citations=fresh)
 
 
 def _adjacent(first: Excerpt, second: Excerpt, among: Sequence[Excerpt]) -> bool:

@@ -21,9 +21,9 @@ class Retrieval(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     k: int = 4
-    min_score: float = 0.4
+    min_score: float = 0.42
     excerpts: int = 0
-    support: float = 0.65
+    support: float = 0.8
 
 
 class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

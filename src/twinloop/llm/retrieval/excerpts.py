@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _KEPT_CHUNKS = 2_000
-_WORD_WEIGHT = 0.15
+_WORD_WEIGHT = 0.3
 _LEAST_WORDS = 3
 
 
@@ -28,7 +28,7 @@ class Excerpt(msgspec.Struct, frozen=True):
     """Characters ``[start, end)`` of the document: one sentence of the chunk ``source``.
 
     ``text`` is the sentence as a reader sees it, ``cosine`` its similarity to the question, and ``score`` that plus
-    0.15 times the share of the question's words it holds.
+    0.3 times the share of the question's content words it holds.
     """
 
     source: Retrieved
