@@ -169,6 +169,20 @@ def test_another_pipeline_skips_the_steps_it_has_in_common(place: Place) -> None
     assert place.fates(longer) == {"one": "cached", "three": "run"}
 
 
+def test_what_an_uncached_step_returned_is_not_taken_for_a_cached_result(place: Place) -> None:
+    @step
+    def double(x: int) -> int:
+        ran.append("two")
+        return x * 2
+
+    @pipeline
+    def cached() -> int:
+        return double(2)
+
+    place.run(chain)
+    assert place.fates(cached) == {"double": "run"}
+
+
 def test_results_beyond_what_begin_tells_are_looked_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     @pipeline
     def wide() -> list[int]:

@@ -154,6 +154,5 @@ class Execution:
         self._progress(report)
 
     def _change(self, node: Node, state: Any, key: str, attempt: int, started_ns: int) -> StepChange:
-        return StepChange(
-            node.id, node.step.name, state, key=key, code=self._codes[node.id], attempt=attempt, started_ns=started_ns
-        )
+        code = self._codes[node.id] if node.step.cache else None
+        return StepChange(node.id, node.step.name, state, key=key, code=code, attempt=attempt, started_ns=started_ns)

@@ -106,7 +106,11 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class StepChange(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A step's new state; sent twice, it counts once. ``consumed``: digests of the revisions among its inputs."""
+    """A step's new state; sent twice, it counts once.
+
+    ``code`` is None for a step whose results are of no use to later runs. ``consumed`` are the digests of the revisions
+    among its inputs.
+    """
 
     node: str
     step: str

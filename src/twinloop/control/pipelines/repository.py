@@ -179,6 +179,7 @@ def results(
             .where(
                 step_runs.c.tenant == tenant,
                 column.in_(wanted[start : start + 500]),
+                step_runs.c.code.is_not(None),
                 step_runs.c.state == "finished",
             )
             .order_by(step_runs.c.finished_ns.desc())
