@@ -83,12 +83,13 @@ class Models:
         body = {"name": name, "model": msgspec.to_builtins(draft), "run_id": current_run_id()}
         return self._client.call("POST", "/api/v1/models", body)["revision"]
 
-    def batch(self, model: str, dataset: str, name: str, at: str | None = None) -> Json:
+    def batch(self, model: str, dataset: str, name: str, at: str | None = None, prefix: str = "") -> Json:
         """Predict every row of ``dataset`` and return the revision of the dataset ``name`` that was written.
 
         Inputs the dataset lacks are joined from the model's views as known at each row's time in column ``at``.
+        ``prefix`` goes before the names of the model's outputs.
         """
-        body = {"model": model, "dataset": dataset, "name": name, "at": at, "run_id": current_run_id()}
+        body = {"model": model, "dataset": dataset, "name": name, "at": at, "prefix": prefix, "run_id": current_run_id()}
         return self._client.call("POST", "/api/v1/predictions", body)["revision"]
 
     def _files(self, model: Any, format: str | None) -> tuple[str, dict[str, str], Json]:

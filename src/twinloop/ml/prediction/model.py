@@ -27,10 +27,11 @@ class BatchRequest(msgspec.Struct, frozen=True):
     """Predict every row of ``dataset`` and write dataset ``name``.
 
     When the dataset lacks inputs of the model, they are joined from the model's feature views as known at each row's time
-    in column ``at``.
+    in column ``at``. ``prefix`` goes before the names of the model's outputs.
     """
 
     model: str
     dataset: str
     name: str
     at: str | None = None
+    prefix: str = ""

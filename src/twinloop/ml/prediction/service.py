@@ -61,16 +61,16 @@ class Predictions:
         given, _ = await self._datasets.get(who, request.dataset)
         frame, manifest = await self._with_inputs(who, request, model, run_id)
         for name, _ in model.outputs:
-            if manifest.column(name) is not None:
+            if manifest.column(request.prefix + name) is not None:
                 raise InvalidInput(
-                    f"The dataset has a column {name!r}, which the model answers. Leave it out or rename it."
+                    f"The dataset has a column {request.prefix + name!r}, which the model answers. Give a prefix for the answers."
                 )
         scores = await self._scores(revision, model, manifest)
         parts = await self._datasets.parts(manifest)
 
         def build(session: Session, path: Path) -> None:
             session.attach("scores", {"score": scores})
-            answer = _outputs(model)
+            answer = _outputs(model, request.prefix)
             session.write_parquet(
                 f"SELECT d.* EXCLUDE ({sql.ROW}), {answer} FROM ({sql.scan(parts)}) d"
                 f" POSITIONAL JOIN scores ORDER BY d.{sql.ROW}",
@@ -228,10 +228,11 @@ def _binary(revision: Revision, model: ModelManifest) -> Revision:
     return revision
 
 
-def _outputs(model: ModelManifest) -> str:
+def _outputs(model: ModelManifest, prefix: str) -> str:
+    label = sql.name(prefix + model.label)
     if model.task == "binary":
-        return f'score AS "probability", score >= {model.threshold!r} AS {sql.name(model.label)}'
-    return f"score AS {sql.name(model.label)}"
+        return f"score AS {sql.name(prefix + 'probability')}, score >= {model.threshold!r} AS {label}"
+    return f"score AS {label}"
 
 
 def _cell(manifest: DatasetManifest, name: str) -> str:
