@@ -144,7 +144,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
         runner.run(lane.store.aclose())
 
 
-slowly = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+slowly = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 ttls = st.sampled_from([None, "30m", "3h"])
 delays = st.sampled_from(["0s", "45m"])
 
