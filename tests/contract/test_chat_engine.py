@@ -76,6 +76,14 @@ async def test_the_same_seed_gives_the_same_answer(engine: ChatEngine) -> None:
     assert text_of(await collect(engine)) == text_of(await collect(engine))
 
 
+async def test_a_whole_answer_is_the_streamed_one(engine: ChatEngine) -> None:
+    whole = await collect(engine, options=msgspec.structs.replace(STEADY, whole=True))
+    streamed = await collect(engine)
+    assert text_of(whole) == text_of(streamed)
+    assert whole[-1].finish_reason == streamed[-1].finish_reason
+    assert whole[-1].usage is not None
+
+
 async def test_generation_ends_at_a_stop_text(engine: ChatEngine) -> None:
     whole = text_of(await collect(engine))
     stop = whole.split()[4]

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from twinloop.backends import cores
 from twinloop.backends.llamacpp.process import Supervisor
 from twinloop.backends.openai_http.chat import OpenAiChatEngine
@@ -62,6 +64,8 @@ class LlamaCppEngine:
         # Without a system message SmolLM2's template puts in one of its own that speaks of its maker.
         if messages and messages[0].role != "system":
             messages = [_SYSTEM, *messages]
+        # A stream is what lets the engine notice that nobody waits any more.
+        options = msgspec.structs.replace(options, whole=False)
         client = await self.supervisor.client()
         try:
             async with contextlib.aclosing(OpenAiChatEngine(client, "local").stream(messages, options)) as chunks:

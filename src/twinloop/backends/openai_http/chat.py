@@ -41,6 +41,12 @@ class OpenAiChatEngine:
     ) -> AsyncGenerator[Chunk, None]:
         check_request(messages, options)
         body = wire.chat_request(self._description.model, messages, options, self._token_limit)
+        if options.whole:
+            answer = wire.chat_event(await self._client.json("chat/completions", body, patient=True))
+            if answer.text:
+                yield Chunk(answer.text)
+            yield wire.last_chunk(answer.finish_reason, answer.usage)
+            return
         finish: FinishReason | None = None
         usage: Usage | None = None
         async with contextlib.aclosing(self._client.events("chat/completions", body)) as events:

@@ -77,9 +77,12 @@ class OpenAiClient:
                     started = True
                     yield data
 
-    async def json(self, path: str, body: Mapping[str, Any]) -> bytes:
-        """POST and return the body of the answer. Raises as ``events``."""
-        async with self._errors(lambda: False), self._exchange("POST", path, body) as response:
+    async def json(self, path: str, body: Mapping[str, Any], *, patient: bool = False) -> bytes:
+        """POST and return the body of the answer; ``patient`` bears silence as long as the whole exchange may take.
+
+        Raises as ``events``.
+        """
+        async with self._errors(lambda: False), self._exchange("POST", path, body, patient) as response:
             return await response.read()
 
     async def get(self, path: str) -> bytes:
@@ -94,15 +97,17 @@ class OpenAiClient:
 
     @contextlib.asynccontextmanager
     async def _exchange(
-        self, method: str, path: str, body: Mapping[str, Any] | None
+        self, method: str, path: str, body: Mapping[str, Any] | None, patient: bool = False
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        response = await self._send(method, path, body)
+        response = await self._send(method, path, body, patient)
         async with response:
             if response.status != 200:
                 raise self._refusal(response.status, await response.content.read(_ERROR_BODY_LIMIT))
             yield response
 
-    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> aiohttp.ClientResponse:
+    async def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, patient: bool
+    ) -> aiohttp.ClientResponse:
         """The response's head. A kept connection may turn out closed by the other side: then once more on another."""
         import aiohttp
 
@@ -112,13 +117,23 @@ class OpenAiClient:
         data = None if body is None else msgspec.json.encode(body)
         url = f"{self._url}/{path}"
         session = self._opened()
+        timeout = self._timeout(self._timeouts.whole if patient else self._timeouts.silence)
         # No redirects: one could carry the key to another host.
         try:
-            return await session.request(method, url, data=data, headers=headers, allow_redirects=False)
+            return await session.request(
+                method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
+            )
         except aiohttp.ClientConnectorError:
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
-            return await session.request(method, url, data=data, headers=headers, allow_redirects=False)
+            return await session.request(
+                method, url, data=data, headers=headers, timeout=timeout, allow_redirects=False
+            )
+
+    def _timeout(self, silence: float) -> aiohttp.ClientTimeout:
+        import aiohttp
+
+        return aiohttp.ClientTimeout(total=self._timeouts.whole, sock_connect=self._timeouts.connect, sock_read=silence)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._closed:
@@ -126,13 +141,10 @@ class OpenAiClient:
         if self._session is None:
             import aiohttp
 
-            timeout = aiohttp.ClientTimeout(
-                total=self._timeouts.whole, sock_connect=self._timeouts.connect, sock_read=self._timeouts.silence
-            )
             connector = aiohttp.TCPConnector(limit=0, force_close=not self._keep_connections)
             # One session serves every tenant, so nothing a provider sets may travel with the next request.
             jar = aiohttp.DummyCookieJar()
-            self._session = aiohttp.ClientSession(timeout=timeout, connector=connector, cookie_jar=jar)
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=jar)
         return self._session
 
     def _refusal(self, status: int, body: bytes) -> TwinloopError:

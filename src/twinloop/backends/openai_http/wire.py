@@ -23,7 +23,10 @@ class _Delta(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
-    delta: _Delta = msgspec.field(default_factory=_Delta)
+    """``delta`` in an event of a stream, ``message`` in a whole answer."""
+
+    delta: _Delta | None = None
+    message: _Delta | None = None
     finish_reason: str | None = None
 
 
@@ -71,10 +74,10 @@ def chat_request(
     body: dict[str, Any] = {
         "model": model,
         "messages": [{"role": message.role, "content": message.content} for message in messages],
-        "stream": True,
-        "stream_options": {"include_usage": True},
         token_limit: options.max_tokens,
     }
+    if not options.whole:
+        body.update(stream=True, stream_options={"include_usage": True})
     given = {"temperature": options.temperature, "top_p": options.top_p, "seed": options.seed}
     body.update({name: value for name, value in given.items() if value is not None})
     if options.stop:
@@ -86,7 +89,11 @@ def chat_request(
 
 
 def chat_event(data: bytes) -> Event:
-    """Raises UpstreamError when the event is no chat completion chunk, or carries the provider's error."""
+    """An event of a stream, or a whole answer as one.
+
+    Raises:
+        UpstreamError: it is no chat completion, or carries the provider's error.
+    """
     try:
         completion = _completion.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -102,7 +109,8 @@ def chat_event(data: bytes) -> Event:
         return Event(usage=usage)
     choice = completion.choices[0]
     finish = None if choice.finish_reason is None else _FINISH.get(choice.finish_reason, "stop")
-    return Event(choice.delta.content or "", finish, usage)
+    said = choice.delta or choice.message
+    return Event((said.content if said is not None else None) or "", finish, usage)
 
 
 def last_chunk(finish_reason: FinishReason | None, usage: Usage | None) -> Chunk:

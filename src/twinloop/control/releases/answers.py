@@ -29,7 +29,10 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class ChatRequest(msgspec.Struct, frozen=True):
-    """A conversation; options that are None take the released prompt's values. ``max_tokens`` counts new tokens."""
+    """A conversation; options that are None take the released prompt's values. ``max_tokens`` counts new tokens.
+
+    ``whole`` says that the caller waits for the end anyway, so that nobody has to take the answer apart for it.
+    """
 
     messages: tuple[Message, ...]
     max_tokens: int | None = None
@@ -37,6 +40,7 @@ class ChatRequest(msgspec.Struct, frozen=True):
     top_p: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    whole: bool = False
 
 
 class Citation(msgspec.Struct, frozen=True):

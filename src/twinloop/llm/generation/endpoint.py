@@ -6,6 +6,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from typing import Any
 
+import msgspec
+
 from twinloop.control.registry.model import Revision
 from twinloop.control.releases.answers import Answer, ChatDelta, ChatRequest, EndpointKind, Request
 from twinloop.control.tracing.model import SpanBuilder
@@ -90,7 +92,8 @@ class ChatTarget:
             span.summarise(answer=answer[:_SHOWN_CHARS])
 
     async def _plain(self, request: ChatRequest, span: SpanBuilder) -> AsyncGenerator[ChatDelta, None]:
-        call = EngineCall(self._engine, plain_messages(self._prompt, request), options_of(self._prompt, request))
+        options = msgspec.structs.replace(options_of(self._prompt, request), whole=request.whole)
+        call = EngineCall(self._engine, plain_messages(self._prompt, request), options)
         async with aclosing(call.stream(span)) as pieces:
             async for piece in pieces:
                 yield ChatDelta(piece)

@@ -17,7 +17,10 @@ class Message(msgspec.Struct, frozen=True):
 
 
 class GenerationOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to sample. ``None`` leaves a value to the engine. ``json_schema`` forces an answer that is JSON of that schema."""
+    """How to sample. ``None`` leaves a value to the engine. ``json_schema`` forces an answer that is JSON of that schema.
+
+    ``whole`` allows the engine to give the text as one chunk, which costs a provider's client far less.
+    """
 
     max_tokens: int = 256
     temperature: float | None = None
@@ -25,6 +28,7 @@ class GenerationOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     seed: int | None = None
     stop: tuple[str, ...] = ()
     json_schema: dict[str, Any] | None = None
+    whole: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True):

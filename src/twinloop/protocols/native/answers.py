@@ -76,6 +76,7 @@ def routes(gateway: Gateway) -> list[Route]:
             top_p=body.top_p,
             seed=body.seed,
             stop=tuple(body.stop),
+            whole=not body.stream,
         )
         if not request.messages:
             raise InvalidInput("messages is empty. Send at least one message with the role user.")

@@ -96,6 +96,7 @@ def chat_request(wire: ChatCompletionRequest) -> ChatRequest:
         top_p=wire.top_p,
         seed=wire.seed,
         stop=_stops(wire.stop),
+        whole=not wire.stream,
     )
 
 
