@@ -67,7 +67,7 @@ MALFORMED = {
     "trailing": b"{} {}",
     "nan": b'{"rows": [{"a": NaN}], "messages": NaN, "inputs": NaN, "name": NaN, "experiment_id": NaN, "resourceSpans": NaN}',
     "infinity": b'{"rows": -Infinity, "messages": Infinity}',
-    "invalid utf-8": b'{"rows": "\xff\xfe", "messages": "\xc3\x28", "model": "\xed\xa0\x80"}',
+    "invalid utf-8": b'{"rows": "\xff\xfe", "resourceSpans": "\xff", "messages": "\xc3\x28", "model": "\xed\xa0\x80"}',
     "deep nesting": NESTED,
     "nul": b'{"rows"\x00: []}',
 }

@@ -33,7 +33,7 @@ def model_metadata(name: str, versions: Sequence[str], metadata: Mapping[str, An
     return ModelMetadata(
         name=name,
         versions=list(versions),
-        platform=PLATFORM,
+        platform=str(metadata.get("platform", PLATFORM)),
         inputs=metadata_tensors(metadata, "inputs"),
         outputs=metadata_tensors(metadata, "outputs"),
     )
