@@ -44,12 +44,16 @@ _DIALECTS: tuple[tuple[str, Dialect], ...] = (
 def all_routes(app: App) -> list[BaseRoute]:
     """Routes of all protocols; a longer path stands before the shorter one that would swallow it."""
     return [
+        # Routes are tried in order, so those that are asked most stand first.
+        *answers.routes(app.gateway),
+        *openai(app.gateway),
+        *open_inference(app.gateway),
+        *otlp(app.tracing),
         *system.routes(
             app.registry, app.keys, app.gateway, app.tracing, app.observer, app.facts, app.restored.is_set, app.check
         ),
         *revisions.routes(app.registry),
         *blobs.routes(app.blobs),
-        *answers.routes(app.gateway),
         *endpoints.routes(app.releases, app.gateway),
         *traces.routes(app.tracing, app.lineage, app.registry),
         *runs.routes(app.tracking, app.registry),
@@ -57,9 +61,6 @@ def all_routes(app: App) -> list[BaseRoute]:
         *evidence.routes(app.evidence, app.ml.predictions),
         *ml.routes(app.ml.datasets, app.ml.features, app.ml.models, app.ml.predictions),
         *llm.routes(app.llm.documents, app.llm.indexes, app.llm.index_evaluation),
-        *openai(app.gateway),
-        *open_inference(app.gateway),
-        *otlp(app.tracing),
         *mlflow(app.tracking),
     ]
 

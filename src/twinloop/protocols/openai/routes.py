@@ -12,7 +12,8 @@ from twinloop.control.gateway.service import Gateway
 from twinloop.control.releases.answers import Citation, EmbedAnswer, Usage
 from twinloop.control.releases.model import Traffic
 from twinloop.core.errors import NotFound
-from twinloop.protocols.http import Call, events, reply, route
+from twinloop.protocols.event_stream import EventStream
+from twinloop.protocols.http import Call, reply, route
 from twinloop.protocols.openai import translate
 from twinloop.protocols.openai.errors import OPENAI
 from twinloop.protocols.openai.streaming import ChunkWriter, chunks
@@ -43,7 +44,7 @@ def routes(gateway: Gateway) -> list[Route]:
             return await _whole(wire.model, answer)
         include_usage = wire.stream_options is not None and wire.stream_options.include_usage is True
         writer = ChunkWriter(wire.model, int(time.time()), answer.release, answer.trace_id, include_usage)
-        return events(chunks(answer.deltas, writer), _headers(answer.release, answer.trace_id))
+        return EventStream(chunks(answer.deltas, writer), _headers(answer.release, answer.trace_id))
 
     async def embeddings(call: Call) -> Response:
         wire = await call.json(EmbeddingRequest)

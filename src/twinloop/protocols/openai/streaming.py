@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
 
@@ -66,7 +66,7 @@ class ChunkWriter:
         return self._head + choice + self._rest + extra + b"}\n\n"
 
 
-async def chunks(deltas: AsyncGenerator[ChatDelta, None], writer: ChunkWriter) -> AsyncIterator[bytes]:
+async def chunks(deltas: AsyncGenerator[ChatDelta, None], writer: ChunkWriter) -> AsyncGenerator[bytes, None]:
     """Yield the events of an answer; an error in the middle becomes an error event, after which the stream ends.
 
     Closing this iterator closes ``deltas``, which stops the generation.
