@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,13 @@ def test_with_a_key_the_address_may_be_reached_and_every_path_needs_it(tmp_path:
             nobody.status()
         with twinloop.connect(url=url, key=secret) as somebody:
             assert somebody.status()["principal"] == "ops"
+
+
+def test_answers_carry_the_headers_that_browsers_heed(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "home") as server, urllib.request.urlopen(f"{server.url}/healthz") as answer:
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-frame-options"] == "DENY"
+        assert answer.headers["referrer-policy"] == "no-referrer"
 
 
 def test_a_taken_port_is_said(tmp_path: Path) -> None:

@@ -11,17 +11,18 @@ from starlette.routing import Route
 from twinloop.compose import App
 from twinloop.core.errors import InvalidInput, NotFound
 from twinloop.server.console import Console
+from twinloop.server.dispatch import Dispatch
 from twinloop.server.guard import Guard
 from twinloop.server.routes import all_routes, is_api, refuse
 
 
 def application(app: App) -> Guard:
     """The ASGI application of ``app``. Its life is the App's: open before, close after."""
-    routes = [*all_routes(app), _pages(Console())]
-    starlette = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
+    routes = all_routes(app)
+    starlette = Starlette(routes=[*routes, _pages(Console())], exception_handlers={HTTPException: _http_error})
     starlette.router.redirect_slashes = False
     starlette.state.authenticate = app.keys.authenticate
-    return Guard(starlette, app.settings.loopback, refuse)
+    return Guard(Dispatch(starlette, routes), app.settings.loopback, refuse)
 
 
 def _pages(console: Console) -> Route:

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from twinloop.core.errors import Forbidden, InvalidInput, TwinloopError
-
-_HEADERS = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-frame-options", b"DENY"),
-]
 
 # Written out, because a URL parser accepts more than a browser sends: users, paths, names that only begin like these.
 _LOOPBACK = re.compile(r"(?:localhost|\[::1\]|127(?:\.[0-9]{1,3}){3})(?::(?P<port>[0-9]{0,5}))?")
@@ -23,7 +16,7 @@ _HIGHEST_PORT = 65535
 
 
 class Guard:
-    """Refuses foreign Host and Origin headers when ``loopback``, and adds headers that browsers heed.
+    """Refuses foreign Host and Origin headers when ``loopback``.
 
     A page of another site can make a browser send requests to 127.0.0.1, and a rebound DNS name can make them look
     local; the first shows in Origin, the second in Host.
@@ -42,13 +35,7 @@ class Guard:
         if error is not None:
             await self._refuse(scope["path"], error)(scope, receive, send)
             return
-
-        async def with_headers(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_HEADERS]
-            await send(message)
-
-        await self._application(scope, receive, with_headers)
+        await self._application(scope, receive, send)
 
     def _objection(self, scope: Scope) -> TwinloopError | None:
         if not scope["path"].isprintable() or "\x00" in scope["path"]:

@@ -17,6 +17,7 @@ from twinloop.server.app import application
 from twinloop.version import __version__
 
 _DRAIN_S = 20
+_HEADERS = [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"), ("x-frame-options", "DENY")]
 _BACKLOG = 2048
 
 
@@ -89,6 +90,8 @@ async def _answer(app: App, listener: socket.socket) -> None:
         backlog=_BACKLOG,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
+        headers=_HEADERS,
         date_header=False,
         timeout_graceful_shutdown=_DRAIN_S,
         timeout_keep_alive=75,

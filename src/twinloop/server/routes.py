@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from starlette.responses import Response
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from twinloop.compose import App
 from twinloop.core.errors import TwinloopError
@@ -17,6 +17,7 @@ from twinloop.protocols.native import (
     evidence,
     llm,
     ml,
+    openapi,
     pipelines,
     revisions,
     runs,
@@ -41,11 +42,20 @@ _DIALECTS: tuple[tuple[str, Dialect], ...] = (
 )
 
 
-def all_routes(app: App) -> list[BaseRoute]:
-    """Routes of all protocols; a longer path stands before the shorter one that would swallow it."""
+def native_routes(app: App) -> list[Route]:
+    """The paths of Twinloop's own interface, as its OpenAPI document describes them."""
     return [
         # Routes are tried in order, so those that are asked most stand first.
         *answers.routes(app.gateway),
+    ]
+
+
+def all_routes(app: App) -> list[BaseRoute]:
+    """Routes of all protocols; a longer path stands before the shorter one that would swallow it."""
+    own = native_routes(app)
+    return [
+        *own,
+        *openapi.routes(own),
         *openai(app.gateway),
         *open_inference(app.gateway),
         *otlp(app.tracing),

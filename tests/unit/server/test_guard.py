@@ -124,10 +124,3 @@ async def test_a_server_with_keys_on_an_open_address_is_reached_by_any_name() ->
 async def test_paths_with_control_characters_are_refused(path: str) -> None:
     assert (await ask(guard(), {"Host": "127.0.0.1"}, path))[0] == 400
     assert (await ask(guard(loopback=False), {"Host": "a.example"}, path))[0] == 400
-
-
-async def test_answers_carry_the_headers_that_browsers_heed() -> None:
-    _, headers = await ask(guard(), {"Host": "127.0.0.1"})
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["x-frame-options"] == "DENY"
-    assert headers["referrer-policy"] == "no-referrer"

@@ -25,7 +25,7 @@ log = logging.getLogger("twinloop.tracing")
 
 _QUEUE = 10_000
 _BATCH = 500
-_PAUSE_S = 0.05
+_PAUSE_S = 0.25
 
 
 class _Emitted(NamedTuple):
