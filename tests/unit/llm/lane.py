@@ -144,7 +144,13 @@ class Lane:
         self.generators = generators or SayingEngines()
         self.store: SqliteStore = open_store(folder / "twinloop.db")
         self.blobs = LocalBlobs(folder / "blobs")
-        kinds = [DocumentKind(), IndexKind(), PromptKind(), EmbedderKind(self.embedders), GeneratorKind(self.generators)]
+        kinds = [
+            DocumentKind(),
+            IndexKind(),
+            PromptKind(),
+            EmbedderKind(self.embedders),
+            GeneratorKind(self.generators),
+        ]
         self.registry = Registry(self.store, kinds)
         self.parser = ProcessParser()
         self.documents = Documents(self.registry, self.blobs, self.parser)
@@ -174,10 +180,14 @@ class Lane:
     async def build(self, name: str, documents: Sequence[str]) -> Any:
         return await self.indexes.build(WHO, name, documents, await self.embedder())
 
-    async def chat_target(self, prompt: Prompt, index: str | None, generator: Mapping[str, Any] | None = None) -> ChatTarget:
+    async def chat_target(
+        self, prompt: Prompt, index: str | None, generator: Mapping[str, Any] | None = None
+    ) -> ChatTarget:
         refs = {
             "prompt": (await self.registry.register(WHO, "prompt", "p", prompt.to_json())).revision,
-            "generator": (await self.registry.register(WHO, "generator", "g", generator or {"engine": "says"})).revision,
+            "generator": (
+                await self.registry.register(WHO, "generator", "g", generator or {"engine": "says"})
+            ).revision,
         }
         if index is not None:
             refs["index"] = await self.registry.get(WHO, index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
@@ -13,7 +13,7 @@ from twinloop.llm.documents.reading import readable
 from twinloop.llm.documents.sentences import Span, sentences
 from twinloop.llm.embeddings.ports import Embedder
 from twinloop.llm.retrieval.model import IndexedChunk, Retrieved
-from twinloop.llm.retrieval.words import content_words
+from twinloop.llm.retrieval.words import asks_for_number, content_words, numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _KEPT_CHUNKS = 2_000
 _WORD_WEIGHT = 0.3
+_NUMBER_WEIGHT = 0.1
+_TABLE_WEIGHT = -0.1
 _LEAST_WORDS = 3
 
 
@@ -28,7 +30,8 @@ class Excerpt(msgspec.Struct, frozen=True):
     """Characters ``[start, end)`` of the document: one sentence of the chunk ``source``.
 
     ``text`` is the sentence as a reader sees it, ``cosine`` its similarity to the question, and ``score`` that plus
-    0.3 times the share of the question's content words it holds.
+    0.3 times the share of the question's content words it holds, 0.1 when the question asks for a number and it holds
+    one, and less 0.1 for a row of a table, which says little by itself.
     """
 
     source: Retrieved
@@ -45,6 +48,11 @@ class _Sentences(msgspec.Struct, frozen=True):
     vectors: NDArray[np.float32]
 
 
+class _Asked(NamedTuple):
+    words: frozenset[str]
+    number: bool
+
+
 class Excerpts:
     """Ranks sentences; keeps the vectors of recently retrieved chunks, so that a second question costs little."""
 
@@ -53,20 +61,18 @@ class Excerpts:
         self._kept: OrderedDict[Digest, _Sentences] = OrderedDict()
 
     async def rank(self, question: str, found: Sequence[Retrieved]) -> list[Excerpt]:
-        """Sentences of the chunks with at least three words, best score first; a sentence two chunks share once."""
+        """Statements of at least three words, best score first; a sentence that two chunks share comes once."""
         await self._embed([each.chunk for each in found])
         vector = (await self._embedder.embed([question]))[0]
-        asked = set(content_words(question))
+        asked = _Asked(frozenset(content_words(question)), asks_for_number(question))
         best: dict[tuple[str, int], Excerpt] = {}
         for each in found:
-            kept = self._kept[_key(each.chunk)]
+            chunk = each.chunk
+            kept = self._kept[_key(chunk)]
             for (start, end), text, cosine in zip(kept.spans, kept.texts, kept.vectors @ vector, strict=True):
-                shared = len(asked.intersection(content_words(text))) / max(1, len(asked))
-                at = each.chunk.start + start
-                excerpt = Excerpt(
-                    each, at, each.chunk.start + end, text, float(cosine), float(cosine) + _WORD_WEIGHT * shared
-                )
-                best.setdefault((each.document.ref, at), excerpt)
+                score = float(cosine) + _bonus(asked, text, chunk.text[start])
+                excerpt = Excerpt(each, chunk.start + start, chunk.start + end, text, float(cosine), score)
+                best.setdefault((each.document.ref, excerpt.start), excerpt)
         self._forget()
         return sorted(best.values(), key=lambda excerpt: -excerpt.score)
 
@@ -86,6 +92,12 @@ class Excerpts:
             self._kept.popitem(last=False)
 
 
+def _bonus(asked: _Asked, text: str, opening: str) -> float:
+    share = len(asked.words.intersection(content_words(text))) / max(1, len(asked.words))
+    number = _NUMBER_WEIGHT if asked.number and numbers(text) else 0.0
+    return _WORD_WEIGHT * share + number + (_TABLE_WEIGHT if opening == "|" else 0.0)
+
+
 def _key(chunk: IndexedChunk) -> Digest:
     """Over the exact text: a chunk's own digest leaves marks out, and spans must not."""
     return digest_bytes(chunk.text.encode())
@@ -93,5 +105,9 @@ def _key(chunk: IndexedChunk) -> Digest:
 
 def _cut(text: str) -> tuple[tuple[Span, ...], tuple[str, ...]]:
     pairs = [(span, readable(text[span.start : span.end])) for span in sentences(text)]
-    pairs = [(span, shown) for span, shown in pairs if len(shown.split()) >= _LEAST_WORDS] or pairs[:1]
+    pairs = [(span, shown) for span, shown in pairs if _says_something(shown)] or pairs[:1]
     return tuple(span for span, _ in pairs), tuple(shown for _, shown in pairs)
+
+
+def _says_something(sentence: str) -> bool:
+    return len(sentence.split()) >= _LEAST_WORDS and not sentence.endswith("?")

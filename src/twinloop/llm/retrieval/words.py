@@ -40,6 +40,12 @@ _NUMBERS = {
     "twenty": "20",
 } | {"thirty": "30", "forty": "40", "fifty": "50", "sixty": "60", "seventy": "70", "eighty": "80", "ninety": "90"}
 _NEGATIONS = frozenset({"not", "no", "never", "none", "nothing", "nobody", "neither", "nor", "cannot", "without"})
+_ASKS_FOR_NUMBER = re.compile(
+    r"\bhow (?:many|much|long|often|old|far|fast|large|big|high|heavy|late|early|soon)\b"
+    r"|\bwhen (?:is|are|was|were|do|does|did|will)\b"
+    r"|\b(?:what|which) (?:time|year|day|date|number|percentage|share|price)\b",
+    re.IGNORECASE,
+)
 _ENDINGS = ("ingly", "edly", "ings", "ing", "ies", "ed", "es", "ly", "s", "e")
 
 
@@ -56,6 +62,11 @@ def plain_words(text: str) -> list[str]:
 def numbers(text: str) -> set[str]:
     """Everything in the text that counts or measures, in digits; ``one`` is left out, as it seldom counts."""
     return {stem(word) for word in _words(text) if (word in _NUMBERS and word != "one") or word[0].isdigit()}
+
+
+def asks_for_number(question: str) -> bool:
+    """Whether the answer should hold a number or a time: "how many", "how long", "when"."""
+    return _ASKS_FOR_NUMBER.search(question) is not None
 
 
 def names(text: str) -> set[str]:
