@@ -32,9 +32,10 @@ class DataFile(msgspec.Struct, frozen=True):
 class DatasetManifest(msgspec.Struct, frozen=True, omit_defaults=True):
     """Manifest of a revision of kind ``dataset``.
 
-    ``files`` maps a path to its file; rows are ordered by path, then by their place in the file. ``row_digest`` is over
-    the rows and the schema and does not depend on the order of rows or how they are spread over files. ``source`` says
-    where the rows came from, in the producer's words.
+    ``files`` maps a path to its file; rows are ordered by path, then by their place in the file. ``row_digest`` tells equal
+    tables from changed ones: of a snapshot it is over the rows and the schema, whatever the order of rows and how they are
+    spread over files; of a table that a stage of the lane wrote it stands for the file. ``source`` says where the rows
+    came from, in the producer's words.
     """
 
     files: dict[str, DataFile]

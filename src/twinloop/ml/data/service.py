@@ -13,7 +13,7 @@ from twinloop.control.registry.model import Parent, Registered, Revision
 from twinloop.control.registry.service import Registry
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Blobs
-from twinloop.core.digests import canonical_json, parse_digest
+from twinloop.core.digests import canonical_json, digest_json, parse_digest
 from twinloop.core.errors import InvalidInput, NotFound
 from twinloop.core.ids import check_name
 from twinloop.ml.data import sql
@@ -94,17 +94,18 @@ class Datasets:
         with tempfile.TemporaryDirectory(dir=self._analytics.scratch) as folder:
             path = Path(folder) / "part-0.parquet"
 
-            def work(session: Session) -> tuple[tuple[Column, ...], list[int], int, str]:
+            def work(session: Session) -> tuple[tuple[Column, ...], int]:
                 build(session, path)
-                return _measure(session, [path])
+                return sql.describe(session, path), _count(session, path)
 
-            schema, counts, rows, digest = await self._analytics.run(work)
+            schema, rows = await self._analytics.run(work)
             blob = await self._blobs.put_file(path)
         manifest = DatasetManifest(
-            files={"part-0.parquet": DataFile(blob.digest, blob.size, counts[0])},
+            files={"part-0.parquet": DataFile(blob.digest, blob.size, rows)},
             rows=rows,
             schema=schema,
-            row_digest=digest,
+            # The engine writes the same rows as the same bytes, and their order is part of what a stage made.
+            row_digest=digest_json({"file": blob.digest}),
             time_column=_time_column(schema, time_column),
             source=dict(source),
         )
@@ -169,10 +170,14 @@ def _measure(session: Session, paths: Sequence[Path]) -> tuple[tuple[Column, ...
             raise InvalidInput(
                 f"File {number} (by path) has other columns than the first. Make names, types and order equal."
             )
-    counts = [int(session.fetch(f"SELECT count(*) FROM read_parquet({sql.text(str(path))})")[0][0]) for path in paths]
+    counts = [_count(session, path) for path in paths]
     parts = [sql.Part(path, count) for path, count in zip(paths, counts, strict=True)]
     rows, digest = sql.row_digest(session, f"({sql.scan(parts)})", schemas[0])
     return schemas[0], counts, rows, digest
+
+
+def _count(session: Session, path: Path) -> int:
+    return int(session.fetch(f"SELECT count(*) FROM read_parquet({sql.text(str(path))})")[0][0])
 
 
 def _time_column(schema: Sequence[Column], wanted: str | None) -> str | None:
