@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypedDict, TypeVar, Unpack, overload
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
@@ -103,15 +103,6 @@ class Call:
     def url_path(self) -> str:
         return self._request.url.path
 
-    def integer(self, name: str, default: int, low: int = 0, high: int = 2**62) -> int:
-        """The query parameter ``name`` as an integer in [low, high]."""
-        text = self.query.get(name)
-        if text is None:
-            return default
-        if not text.isascii() or not text.lstrip("-").isdigit() or len(text) > 19 or not low <= int(text) <= high:
-            raise InvalidInput(f"The query parameter {name} must be an integer from {low} to {high}.")
-        return int(text)
-
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives, unbounded; for streaming straight to a store."""
         try:
@@ -156,6 +147,14 @@ def decode_json(data: bytes, type: type[T]) -> T:
         raise InvalidInput(f"The body is not valid JSON: {error}.") from error
 
 
+def decode_query(query: Mapping[str, str], type: type[T]) -> T:
+    """Decode query parameters into ``type``; numbers and booleans are read from their text."""
+    try:
+        return msgspec.convert(dict(query), type, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(f"The query parameters do not fit: {error}.") from error
+
+
 _encoder = msgspec.json.Encoder()
 
 
@@ -170,27 +169,87 @@ def events(source: AsyncIterator[bytes], headers: Mapping[str, str] | None = Non
 
 
 Handler = Callable[[Call], Awaitable[Any]]
+Taking = Callable[[Call, T], Awaitable[Any]]
+JSON = "application/json"
+
+
+class Told(TypedDict, total=False):
+    """What a path may say of itself; ``answer``, ``status``, ``gives``, ``takes`` and ``tag`` go into its document.
+
+    ``limit`` bounds the body in bytes. A ``public`` path asks for no key. ``answer`` is the type of a JSON answer,
+    ``status`` what a success has; ``gives`` are its media types and ``takes`` that of a body that is streamed.
+    """
+
+    limit: int
+    public: bool
+    answer: Any
+    status: int
+    gives: Sequence[str]
+    takes: str
+    tag: str
+
+
+class Operation(NamedTuple):
+    """One path as its protocol's document describes it. ``body`` and ``query`` are what the handler is given, decoded."""
+
+    method: str
+    handler: Callable[..., Awaitable[Any]]
+    body: Any
+    query: Any
+    told: Told
+
+
+class DescribedRoute(Route):
+    """A Starlette route that knows its ``operation``."""
+
+    operation: Operation
+
+
+@overload
+def route(dialect: Dialect, method: str, path: str, handler: Handler, **told: Unpack[Told]) -> Route: ...
+
+
+@overload
+def route(
+    dialect: Dialect, method: str, path: str, handler: Taking[T], *, body: type[T], **told: Unpack[Told]
+) -> Route: ...
+
+
+@overload
+def route(
+    dialect: Dialect, method: str, path: str, handler: Taking[T], *, query: type[T], **told: Unpack[Told]
+) -> Route: ...
 
 
 def route(
     dialect: Dialect,
     method: str,
     path: str,
-    handler: Handler,
+    handler: Callable[..., Awaitable[Any]],
     *,
-    limit: int = BODY_LIMIT,
-    public: bool = False,
+    body: type[Any] | None = None,
+    query: type[Any] | None = None,
+    **told: Unpack[Told],
 ) -> Route:
     """One path of a protocol. The principal is authenticated first unless the path is ``public``.
 
-    Authentication is found as ``app.state.authenticate``, set once where the application is put together.
+    A handler with a ``body`` or a ``query`` is given it decoded as that type, so that the type in the document is the
+    one that is decoded. Authentication is found as ``app.state.authenticate``, set once where the application is put
+    together.
     """
+    public, limit, status = told.get("public", False), told.get("limit", BODY_LIMIT), told.get("status", 200)
 
     async def endpoint(request: Request) -> Response:
         try:
             who = _ANONYMOUS if public else request.app.state.authenticate(request.headers)
-            answer = await handler(Call(request, who, limit))
-            return answer if isinstance(answer, Response) else reply(answer)
+            call = Call(request, who, limit)
+            if body is not None:
+                answer = await handler(call, await call.json(body))
+            elif query is not None:
+                answer = await handler(call, decode_query(call.query, query))
+            else:
+                answer = await handler(call)
+            return answer if isinstance(answer, Response) else reply(answer, status)
         except TwinloopError as error:
             if isinstance(error, InstallationError):
                 log.error("%s %s: %s", method, request.url.path, error.message)
@@ -199,7 +258,9 @@ def route(
             log.exception("%s %s failed", method, request.url.path)
             return dialect.error(InternalError("Something went wrong inside Twinloop; its log says what."))
 
-    return Route(path, endpoint, methods=[method])
+    described = DescribedRoute(path, endpoint, methods=[method])
+    described.operation = Operation(method, handler, body, query, told)
+    return described
 
 
 _ANONYMOUS = Principal(name="anonymous", tenant="", role=Role.nobody)

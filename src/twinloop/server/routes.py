@@ -45,20 +45,7 @@ _DIALECTS: tuple[tuple[str, Dialect], ...] = (
 def native_routes(app: App) -> list[Route]:
     """The paths of Twinloop's own interface, as its OpenAPI document describes them."""
     return [
-        # Routes are tried in order, so those that are asked most stand first.
         *answers.routes(app.gateway),
-    ]
-
-
-def all_routes(app: App) -> list[BaseRoute]:
-    """Routes of all protocols; a longer path stands before the shorter one that would swallow it."""
-    own = native_routes(app)
-    return [
-        *own,
-        *openapi.routes(own),
-        *openai(app.gateway),
-        *open_inference(app.gateway),
-        *otlp(app.tracing),
         *system.routes(
             app.registry, app.keys, app.gateway, app.tracing, app.observer, app.facts, app.restored.is_set, app.check
         ),
@@ -71,6 +58,19 @@ def all_routes(app: App) -> list[BaseRoute]:
         *evidence.routes(app.evidence, app.ml.predictions),
         *ml.routes(app.ml.datasets, app.ml.features, app.ml.models, app.ml.predictions),
         *llm.routes(app.llm.documents, app.llm.indexes, app.llm.index_evaluation),
+    ]
+
+
+def all_routes(app: App) -> list[BaseRoute]:
+    """Routes of all protocols; a longer path stands before the shorter one that would swallow it."""
+    own = native_routes(app)
+    return [
+        # Routes are tried in order, so those that are asked most stand first.
+        *openai(app.gateway),
+        *open_inference(app.gateway),
+        *otlp(app.tracing),
+        *own,
+        *openapi.routes(own),
         *mlflow(app.tracking),
     ]
 

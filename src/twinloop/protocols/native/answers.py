@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from starlette.responses import Response
@@ -24,7 +24,7 @@ from twinloop.control.releases.answers import (
     Usage,
 )
 from twinloop.core.errors import InvalidInput, TwinloopError
-from twinloop.protocols.http import Call, events, reply, route
+from twinloop.protocols.http import JSON, Call, events, reply, route
 from twinloop.protocols.native.errors import NATIVE
 
 _ROWS = 100_000
@@ -56,19 +56,47 @@ class SearchBody(msgspec.Struct, frozen=True):
     k: int = 10
 
 
+class Answered(TypedDict):
+    """``release`` is what answered, ``name@number``; ``trace`` the id of the trace that tells how."""
+
+    release: str
+    trace: str
+
+
+class Predicted(Answered):
+    outputs: list[dict[str, Any]]
+
+
+class Chatted(Answered):
+    """``declined`` when the documents of the endpoint do not hold an answer."""
+
+    text: str
+    citations: list[Citation]
+    declined: bool
+    finish: str
+    usage: Usage
+
+
+class Embedded(Answered):
+    vectors: list[list[float]]
+    usage: Usage
+
+
+class Found(Answered):
+    hits: tuple[Citation, ...]
+
+
 def routes(gateway: Gateway) -> list[Route]:
-    async def predict(call: Call) -> Any:
+    async def predict(call: Call, body: PredictBody) -> Response:
         """Predict one output per row."""
-        body = await call.json(PredictBody)
         done = await gateway.answer(call.who, call.path["name"], _columns(body), sticky=_sticky(call))
         answer = done.value
         assert isinstance(answer, PredictAnswer)
         outputs = [dict(zip(answer.columns, row, strict=True)) for row in zip(*answer.columns.values(), strict=True)]
-        return _reply({"outputs": outputs}, done.release, done.trace_id)
+        return _reply(Predicted(outputs=outputs, release=done.release, trace=done.trace_id))
 
-    async def chat(call: Call) -> Any:
+    async def chat(call: Call, body: ChatBody) -> Response:
         """Answer a conversation, whole or as server-sent events."""
-        body = await call.json(ChatBody)
         request = ChatRequest(
             messages=tuple(body.messages),
             max_tokens=body.max_tokens,
@@ -85,30 +113,28 @@ def routes(gateway: Gateway) -> list[Route]:
             return events(_chat_events(stream), _headers(stream.release, stream.trace_id))
         return await _whole(stream)
 
-    async def embed(call: Call) -> Any:
+    async def embed(call: Call, body: EmbedBody) -> Response:
         """One vector per text."""
-        body = await call.json(EmbedBody)
         done = await gateway.answer(call.who, call.path["name"], EmbedRequest(tuple(body.texts)), sticky=_sticky(call))
         answer = done.value
         assert isinstance(answer, EmbedAnswer)
-        return _reply({"vectors": answer.vectors, "usage": answer.usage}, done.release, done.trace_id)
+        return _reply(Embedded(vectors=answer.vectors, usage=answer.usage, release=done.release, trace=done.trace_id))
 
-    async def search(call: Call) -> Any:
+    async def search(call: Call, body: SearchBody) -> Response:
         """The passages nearest to a query."""
-        body = await call.json(SearchBody)
         done = await gateway.answer(
             call.who, call.path["name"], SearchRequest(body.query, body.k), sticky=_sticky(call)
         )
         answer = done.value
         assert isinstance(answer, SearchAnswer)
-        return _reply({"hits": answer.hits}, done.release, done.trace_id)
+        return _reply(Found(hits=answer.hits, release=done.release, trace=done.trace_id))
 
     one = "/api/v1/endpoints/{name:path}"
     return [
-        route(NATIVE, "POST", one + "/predict", predict),
-        route(NATIVE, "POST", one + "/chat", chat),
-        route(NATIVE, "POST", one + "/embed", embed),
-        route(NATIVE, "POST", one + "/search", search),
+        route(NATIVE, "POST", one + "/predict", predict, body=PredictBody, answer=Predicted),
+        route(NATIVE, "POST", one + "/chat", chat, body=ChatBody, answer=Chatted, gives=[JSON, "text/event-stream"]),
+        route(NATIVE, "POST", one + "/embed", embed, body=EmbedBody, answer=Embedded),
+        route(NATIVE, "POST", one + "/search", search, body=SearchBody, answer=Found),
     ]
 
 
@@ -131,8 +157,8 @@ def _headers(release: str, trace_id: str) -> dict[str, str]:
     return {"x-twinloop-release": release, "x-twinloop-trace": trace_id}
 
 
-def _reply(value: dict[str, Any], release: str, trace_id: str) -> Response:
-    return reply({**value, "release": release, "trace": trace_id}, headers=_headers(release, trace_id))
+def _reply(value: Answered) -> Response:
+    return reply(value, headers=_headers(value["release"], value["trace"]))
 
 
 async def _whole(stream: StreamReply) -> Response:
@@ -143,14 +169,17 @@ async def _whole(stream: StreamReply) -> Response:
         text.append(delta.text)
         citations.extend(delta.citations)
         finish, usage = delta.finish or finish, delta.usage or usage
-    answer = {
-        "text": "".join(text),
-        "citations": citations,
-        "declined": finish == "declined",
-        "finish": finish,
-        "usage": usage,
-    }
-    return _reply(answer, stream.release, stream.trace_id)
+    return _reply(
+        Chatted(
+            text="".join(text),
+            citations=citations,
+            declined=finish == "declined",
+            finish=finish,
+            usage=usage,
+            release=stream.release,
+            trace=stream.trace_id,
+        )
+    )
 
 
 async def _chat_events(stream: StreamReply) -> AsyncIterator[bytes]:

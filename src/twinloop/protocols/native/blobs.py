@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -14,15 +14,22 @@ from twinloop.core.errors import NotFound
 from twinloop.protocols.http import Call, route
 from twinloop.protocols.native.errors import NATIVE
 
+_BYTES = "application/octet-stream"
+
+
+class KeptBlob(TypedDict):
+    digest: str
+    size: int
+
 
 def routes(blobs: Blobs) -> list[Route]:
-    async def put(call: Call) -> Any:
+    async def put(call: Call) -> KeptBlob:
         """Store the body, which must have the digest in the path."""
         call.who.require(Role.developer)
         kept = await blobs.put(call.chunks(), parse_digest(call.path["digest"]))
         return {"digest": kept.digest, "size": kept.size}
 
-    async def get(call: Call) -> Any:
+    async def get(call: Call) -> Response:
         """The bytes of a blob."""
         call.who.require(Role.viewer)
         digest = parse_digest(call.path["digest"])
@@ -30,16 +37,16 @@ def routes(blobs: Blobs) -> list[Route]:
         if size is None:
             raise NotFound(f"There is no blob {digest}.")
         headers = {"content-length": str(size), "etag": f'"{digest}"'}
-        return StreamingResponse(blobs.open(digest), 200, headers, "application/octet-stream")
+        return StreamingResponse(blobs.open(digest), 200, headers, _BYTES)
 
-    async def head(call: Call) -> Any:
+    async def head(call: Call) -> Response:
         """Whether a blob is there, and its size."""
         call.who.require(Role.viewer)
         size = await blobs.size(parse_digest(call.path["digest"]))
         return Response(status_code=404) if size is None else Response(headers={"content-length": str(size)})
 
     return [
-        route(NATIVE, "PUT", "/api/v1/blobs/{digest}", put),
-        route(NATIVE, "HEAD", "/api/v1/blobs/{digest}", head),
-        route(NATIVE, "GET", "/api/v1/blobs/{digest}", get),
+        route(NATIVE, "PUT", "/api/v1/blobs/{digest}", put, takes=_BYTES, answer=KeptBlob),
+        route(NATIVE, "HEAD", "/api/v1/blobs/{digest}", head, gives=[]),
+        route(NATIVE, "GET", "/api/v1/blobs/{digest}", get, gives=[_BYTES]),
     ]

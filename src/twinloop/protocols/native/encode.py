@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
-from twinloop.control.lineage.model import Edge, Node
-from twinloop.control.registry.model import Revision
+from twinloop.control.evaluation.model import Evidence
+from twinloop.control.lineage.model import Edge, Graph, Node
+from twinloop.control.registry.model import Registered, Revision
 from twinloop.control.releases.model import ReleaseEvent, Traffic
 from twinloop.control.releases.service import Standing
 from twinloop.control.tracing.model import Trace
 from twinloop.core.clock import iso
+from twinloop.protocols.native import wire
 
 
-def revision(found: Revision) -> dict[str, Any]:
+def revision(found: Revision) -> wire.Revision:
     return {
         "ref": found.ref,
         "kind": found.kind,
@@ -27,11 +25,11 @@ def revision(found: Revision) -> dict[str, Any]:
         "created_ns": found.created_ns,
         "created_by": found.created_by,
         "run_id": found.run_id,
-        "aliases": found.aliases,
+        "aliases": list(found.aliases),
     }
 
 
-def endpoint(traffic: Traffic) -> dict[str, Any]:
+def endpoint(traffic: Traffic) -> wire.Endpoint:
     def ref(number: int | None) -> str | None:
         return None if number is None else f"{traffic.endpoint}@{number}"
 
@@ -47,7 +45,7 @@ def endpoint(traffic: Traffic) -> dict[str, Any]:
     }
 
 
-def release(standing: Standing) -> dict[str, Any]:
+def release(standing: Standing) -> wire.Release:
     found = standing.release
     return {
         "ref": found.ref,
@@ -58,13 +56,13 @@ def release(standing: Standing) -> dict[str, Any]:
         "weight": standing.weight,
         "pins": {role: {"ref": pin.ref, "digest": pin.digest} for role, pin in found.pins.items()},
         "required": [{"ref": pin.ref, "digest": pin.digest} for pin in found.required],
-        "gate": None if found.gate is None else msgspec.to_builtins(found.gate),
+        "gate": found.gate,
         "created_at": iso(found.created_ns),
         "created_by": found.created_by,
     }
 
 
-def release_event(event: ReleaseEvent) -> dict[str, Any]:
+def release_event(event: ReleaseEvent) -> wire.ReleaseEvent:
     return {
         "at": iso(event.at_ns),
         "action": event.action,
@@ -77,8 +75,8 @@ def release_event(event: ReleaseEvent) -> dict[str, Any]:
     }
 
 
-def trace(found: Trace, *, spans: bool = False) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def trace(found: Trace) -> wire.Trace:
+    return {
         "trace_id": found.trace_id,
         "name": found.name,
         "endpoint": found.endpoint,
@@ -92,8 +90,12 @@ def trace(found: Trace, *, spans: bool = False) -> dict[str, Any]:
         "span_count": found.span_count,
         "summary": found.summary,
     }
-    if spans:
-        row["spans"] = [
+
+
+def trace_with_spans(found: Trace) -> wire.TraceWithSpans:
+    return {
+        **trace(found),
+        "spans": [
             {
                 "span_id": span.span_id,
                 "parent_id": span.parent_id,
@@ -104,14 +106,14 @@ def trace(found: Trace, *, spans: bool = False) -> dict[str, Any]:
                 "status": span.status,
                 "message": span.message,
                 "attributes": span.attributes,
-                "events": msgspec.to_builtins(span.events),
+                "events": list(span.events),
             }
             for span in found.spans
-        ]
-    return row
+        ],
+    }
 
 
-def node(found: Node) -> dict[str, Any]:
+def node(found: Node) -> wire.Node:
     return {
         "key": found.key,
         "kind": found.kind,
@@ -123,5 +125,33 @@ def node(found: Node) -> dict[str, Any]:
     }
 
 
-def edge(found: Edge) -> dict[str, Any]:
+def edge(found: Edge) -> wire.Edge:
     return {"child": found.child, "parent": found.parent, "role": found.role}
+
+
+def graph(found: Graph) -> wire.Graph:
+    return {
+        "root": found.root,
+        "nodes": [node(one) for one in found.nodes],
+        "edges": [edge(one) for one in found.edges],
+        "truncated": found.truncated,
+    }
+
+
+def registered(done: Registered) -> wire.Registered:
+    return {"revision": revision(done.revision), "created": done.created}
+
+
+def evidence(found: Evidence) -> wire.Evidence:
+    return {
+        "id": found.id,
+        "subject": found.subject,
+        "dataset": found.dataset,
+        "baseline": found.baseline,
+        "estimates": found.estimates,
+        "slices": found.slices,
+        "created_at": iso(found.created_ns),
+        "created_ns": found.created_ns,
+        "created_by": found.created_by,
+        "note": found.note,
+    }

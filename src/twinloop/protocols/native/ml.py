@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from starlette.routing import Route
 
-from twinloop.control.registry.model import Registered
 from twinloop.core.clock import iso
 from twinloop.core.errors import InvalidInput
-from twinloop.ml.data.model import FileInput
+from twinloop.ml.data.model import FileInput, Preview
 from twinloop.ml.data.service import Datasets
 from twinloop.ml.features.model import FeatureView
 from twinloop.ml.features.online import to_microseconds
-from twinloop.ml.features.service import Features
+from twinloop.ml.features.service import Features, Materialised
 from twinloop.ml.prediction.model import BatchRequest
 from twinloop.ml.prediction.service import Predictions
 from twinloop.ml.training.model import Draft
 from twinloop.ml.training.service import Models
 from twinloop.protocols.http import Call, route
-from twinloop.protocols.native import encode
+from twinloop.protocols.native import encode, wire
 from twinloop.protocols.native.errors import NATIVE
 
 
@@ -70,6 +69,25 @@ class ModelBody(msgspec.Struct, frozen=True):
     run_id: str | None = None
 
 
+class RowsQuery(msgspec.Struct, frozen=True):
+    """``dataset`` is a reference such as ``dataset/flights@2``."""
+
+    dataset: str
+    limit: wire.Limit = 20
+
+
+class Views(TypedDict):
+    views: list[Materialised]
+
+
+class OnlineValues(TypedDict):
+    """``values`` is null for an entity that has none; ``known_at`` is when they became known."""
+
+    view: str
+    values: dict[str, Any] | None
+    known_at: str | None
+
+
 class BatchBody(BatchRequest, frozen=True):
     run_id: str | None = None
 
@@ -79,10 +97,9 @@ def routes(datasets: Datasets, features: Features, models: Models, predictions: 
 
 
 def _data(datasets: Datasets) -> list[Route]:
-    async def snapshot(call: Call) -> Any:
+    async def snapshot(call: Call, body: SnapshotBody) -> wire.Registered:
         """Make a dataset revision of Parquet blobs; the same rows again are the same revision."""
-        body = await call.json(SnapshotBody)
-        return _registered(
+        return encode.registered(
             await datasets.snapshot(
                 call.who,
                 body.name,
@@ -94,39 +111,35 @@ def _data(datasets: Datasets) -> list[Route]:
             )
         )
 
-    async def rows(call: Call) -> Any:
+    async def rows(call: Call, query: RowsQuery) -> Preview:
         """The first rows of a dataset."""
-        return await datasets.rows(call.who, call.query.get("dataset", ""), call.integer("limit", 20, 1, 1000))
+        return await datasets.rows(call.who, query.dataset, query.limit)
 
     return [
-        route(NATIVE, "POST", "/api/v1/datasets", snapshot),
-        route(NATIVE, "GET", "/api/v1/datasets/rows", rows),
+        route(NATIVE, "POST", "/api/v1/datasets", snapshot, body=SnapshotBody, answer=wire.Registered),
+        route(NATIVE, "GET", "/api/v1/datasets/rows", rows, query=RowsQuery, answer=Preview),
     ]
 
 
 def _features(features: Features) -> list[Route]:
-    async def define(call: Call) -> Any:
+    async def define(call: Call, body: DefineBody) -> wire.Registered:
         """Register a feature view's declaration."""
-        body = await call.json(DefineBody)
-        return _registered(await features.define(call.who, body.view, body.run_id))
+        return encode.registered(await features.define(call.who, body.view, body.run_id))
 
-    async def join(call: Call) -> Any:
+    async def join(call: Call, body: JoinBody) -> wire.Registered:
         """Write a dataset of labels with the features known at each label's time."""
-        body = await call.json(JoinBody)
-        return _registered(
+        return encode.registered(
             await features.join(call.who, body.name, body.labels, body.views, body.at, body.sources, body.run_id)
         )
 
-    async def materialize(call: Call) -> Any:
+    async def materialize(call: Call, body: MaterializeBody) -> Views:
         """Put the newest values of feature views online."""
-        body = await call.json(MaterializeBody)
         until = None if body.until is None else to_microseconds(body.until)
         done = await features.materialize(call.who, body.views, until, body.sources, body.run_id)
         return {"views": done}
 
-    async def online(call: Call) -> Any:
+    async def online(call: Call, body: OnlineBody) -> OnlineValues:
         """The values stored online for one entity."""
-        body = await call.json(OnlineBody)
         [bound] = await features.views(call.who, [body.view])
         value = await features.online(call.who, body.view, body.entity)
         if value is None:
@@ -136,31 +149,25 @@ def _features(features: Features) -> list[Route]:
         return {"view": bound.ref, "values": named, "known_at": known}
 
     return [
-        route(NATIVE, "POST", "/api/v1/features/views", define),
-        route(NATIVE, "POST", "/api/v1/features/join", join),
-        route(NATIVE, "POST", "/api/v1/features/materialize", materialize),
-        route(NATIVE, "POST", "/api/v1/features/online", online),
+        route(NATIVE, "POST", "/api/v1/features/views", define, body=DefineBody, answer=wire.Registered),
+        route(NATIVE, "POST", "/api/v1/features/join", join, body=JoinBody, answer=wire.Registered),
+        route(NATIVE, "POST", "/api/v1/features/materialize", materialize, body=MaterializeBody, answer=Views),
+        route(NATIVE, "POST", "/api/v1/features/online", online, body=OnlineBody, answer=OnlineValues),
     ]
 
 
 def _models(models: Models, predictions: Predictions) -> list[Route]:
-    async def register(call: Call) -> Any:
+    async def register(call: Call, body: ModelBody) -> wire.Registered:
         """Register a model of blobs that were uploaded before."""
-        body = await call.json(ModelBody)
-        return _registered(await models.register(call.who, body.name, body.model, body.run_id))
+        return encode.registered(await models.register(call.who, body.name, body.model, body.run_id))
 
-    async def batch(call: Call) -> Any:
+    async def batch(call: Call, body: BatchBody) -> wire.Registered:
         """Predict every row of a dataset and write a dataset of the answers."""
-        body = await call.json(BatchBody)
         if not body.name:
             raise InvalidInput("Name the dataset to write.")
-        return _registered(await predictions.batch(call.who, body, body.run_id))
+        return encode.registered(await predictions.batch(call.who, body, body.run_id))
 
     return [
-        route(NATIVE, "POST", "/api/v1/models", register),
-        route(NATIVE, "POST", "/api/v1/predictions", batch),
+        route(NATIVE, "POST", "/api/v1/models", register, body=ModelBody, answer=wire.Registered),
+        route(NATIVE, "POST", "/api/v1/predictions", batch, body=BatchBody, answer=wire.Registered),
     ]
-
-
-def _registered(done: Registered) -> dict[str, Any]:
-    return {"revision": encode.revision(done.revision), "created": done.created}

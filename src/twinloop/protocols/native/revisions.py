@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from starlette.routing import Route
@@ -10,7 +10,7 @@ from starlette.routing import Route
 from twinloop.control.registry.model import Parent
 from twinloop.control.registry.service import Registry
 from twinloop.protocols.http import Call, route
-from twinloop.protocols.native import encode
+from twinloop.protocols.native import encode, wire
 from twinloop.protocols.native.errors import NATIVE
 
 
@@ -36,38 +36,41 @@ class AliasRequest(msgspec.Struct, frozen=True):
     number: int
 
 
-def routes(registry: Registry) -> list[Route]:
-    async def register(call: Call) -> Any:
-        """Register an immutable revision; the same content again returns the revision there is."""
-        body = await call.json(RegisterRequest)
-        parents = [Parent(p.role, (await registry.get(call.who, p.ref)).digest) for p in body.parents]
-        done = await registry.register(call.who, body.kind, body.name, body.manifest, parents, body.run_id)
-        return {"revision": encode.revision(done.revision), "created": done.created}
+class RevisionQuery(msgspec.Struct, frozen=True):
+    kind: str | None = None
+    name: str | None = None
+    limit: wire.Limit = 100
+    before: wire.Before = 0
 
-    async def listing(call: Call) -> Any:
-        """Revisions, newest first, narrowed by kind and name."""
-        before = call.integer("before", 0)
-        found = await registry.revisions(
-            call.who,
-            call.query.get("kind"),
-            call.query.get("name"),
-            call.integer("limit", 100, 1, 1000),
-            before or None,
+
+class Revisions(TypedDict):
+    revisions: list[wire.Revision]
+
+
+def routes(registry: Registry) -> list[Route]:
+    async def register(call: Call, body: RegisterRequest) -> wire.Registered:
+        """Register an immutable revision; the same content again returns the revision there is."""
+        parents = [Parent(p.role, (await registry.get(call.who, p.ref)).digest) for p in body.parents]
+        return encode.registered(
+            await registry.register(call.who, body.kind, body.name, body.manifest, parents, body.run_id)
         )
+
+    async def listing(call: Call, query: RevisionQuery) -> Revisions:
+        """Revisions, newest first, narrowed by kind and name."""
+        found = await registry.revisions(call.who, query.kind, query.name, query.limit, query.before or None)
         return {"revisions": [encode.revision(revision) for revision in found]}
 
-    async def get(call: Call) -> Any:
+    async def get(call: Call) -> wire.Revision:
         """One revision, by kind/name@number, kind/name@alias, kind/name or digest."""
         return encode.revision(await registry.get(call.who, call.path["ref"]))
 
-    async def alias(call: Call) -> Any:
+    async def alias(call: Call, body: AliasRequest) -> wire.Revision:
         """Point an alias at a revision."""
-        body = await call.json(AliasRequest)
         return encode.revision(await registry.set_alias(call.who, body.kind, body.name, body.alias, body.number))
 
     return [
-        route(NATIVE, "POST", "/api/v1/revisions", register),
-        route(NATIVE, "GET", "/api/v1/revisions", listing),
-        route(NATIVE, "GET", "/api/v1/revisions/{ref:path}", get),
-        route(NATIVE, "PUT", "/api/v1/aliases", alias),
+        route(NATIVE, "POST", "/api/v1/revisions", register, body=RegisterRequest, answer=wire.Registered),
+        route(NATIVE, "GET", "/api/v1/revisions", listing, query=RevisionQuery, answer=Revisions),
+        route(NATIVE, "GET", "/api/v1/revisions/{ref:path}", get, answer=wire.Revision),
+        route(NATIVE, "PUT", "/api/v1/aliases", alias, body=AliasRequest, answer=wire.Revision),
     ]

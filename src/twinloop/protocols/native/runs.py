@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, TypedDict
 
 import msgspec
 from starlette.routing import Route
 
 from twinloop.control.lineage.model import Link
 from twinloop.control.registry.service import Registry
-from twinloop.control.tracking.model import Experiment, Metric, Query, Run, RunChange, RunStatus, View
+from twinloop.control.tracking.model import Experiment, Lifecycle, Metric, Query, Run, RunChange, RunStatus, View
 from twinloop.control.tracking.service import Tracking
 from twinloop.core.clock import iso
-from twinloop.core.errors import InvalidInput
-from twinloop.protocols.http import Call, reply, route
+from twinloop.protocols.http import Call, route
+from twinloop.protocols.native import wire
 from twinloop.protocols.native.errors import NATIVE
 
 _MS = 1_000_000
-_VIEWS: tuple[View, ...] = ("active", "deleted", "all")
 
 
 class NewExperiment(msgspec.Struct, frozen=True):
@@ -63,20 +62,102 @@ class Consumed(msgspec.Struct, frozen=True):
     revisions: list[Used]
 
 
+class Pages(msgspec.Struct, frozen=True):
+    """``filter`` and ``order`` are in MLflow's grammar, ``order`` with commas between; ``token`` is ``next`` of before."""
+
+    filter: str = ""
+    order: str = ""
+    view: View = "active"
+    limit: wire.Limit = 100
+    token: str = ""
+
+
+class RunQuery(Pages, frozen=True):
+    experiment: str = "Default"
+
+
+class HistoryQuery(msgspec.Struct, frozen=True):
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
+    token: str = ""
+
+
+class ExperimentJson(TypedDict):
+    id: str
+    name: str
+    lifecycle: Lifecycle
+    tags: dict[str, str]
+    created_at: str
+    updated_at: str
+
+
+class PointJson(TypedDict):
+    """``value`` null is NaN."""
+
+    value: float | None
+    step: int
+    at: str
+
+
+class RunJson(TypedDict):
+    """``metrics`` holds the last point of each series."""
+
+    id: str
+    experiment: str
+    name: str
+    user: str
+    status: RunStatus
+    lifecycle: Lifecycle
+    started_at: str
+    ended_at: str | None
+    params: dict[str, str]
+    tags: dict[str, str]
+    metrics: dict[str, PointJson]
+
+
+class ExperimentPage(TypedDict):
+    experiments: list[ExperimentJson]
+    next: str | None
+
+
+class RunPage(TypedDict):
+    runs: list[RunJson]
+    next: str | None
+
+
+class PointPage(TypedDict):
+    points: list[PointJson]
+    next: str | None
+
+
 def routes(tracking: Tracking, registry: Registry) -> list[Route]:
     handlers = RunHandlers(tracking, registry)
     return [
-        route(NATIVE, "POST", "/api/v1/experiments", handlers.create_experiment),
-        route(NATIVE, "GET", "/api/v1/experiments", handlers.experiments),
-        route(NATIVE, "POST", "/api/v1/runs", handlers.create),
-        route(NATIVE, "GET", "/api/v1/runs", handlers.search),
-        route(NATIVE, "GET", "/api/v1/runs/{id}", handlers.get),
-        route(NATIVE, "PATCH", "/api/v1/runs/{id}", handlers.update),
-        route(NATIVE, "DELETE", "/api/v1/runs/{id}", handlers.delete),
-        route(NATIVE, "POST", "/api/v1/runs/{id}/restore", handlers.restore),
-        route(NATIVE, "POST", "/api/v1/runs/{id}/log", handlers.log),
-        route(NATIVE, "POST", "/api/v1/runs/{id}/consumed", handlers.consumed),
-        route(NATIVE, "GET", "/api/v1/runs/{id}/metrics/{key:path}", handlers.history),
+        route(
+            NATIVE,
+            "POST",
+            "/api/v1/experiments",
+            handlers.create_experiment,
+            body=NewExperiment,
+            answer=ExperimentJson,
+            status=201,
+        ),
+        route(NATIVE, "GET", "/api/v1/experiments", handlers.experiments, query=Pages, answer=ExperimentPage),
+        route(NATIVE, "POST", "/api/v1/runs", handlers.create, body=NewRun, answer=RunJson, status=201),
+        route(NATIVE, "GET", "/api/v1/runs", handlers.search, query=RunQuery, answer=RunPage),
+        route(NATIVE, "GET", "/api/v1/runs/{id}", handlers.get, answer=RunJson),
+        route(NATIVE, "PATCH", "/api/v1/runs/{id}", handlers.update, body=Change, answer=RunJson),
+        route(NATIVE, "DELETE", "/api/v1/runs/{id}", handlers.delete, answer=wire.Nothing),
+        route(NATIVE, "POST", "/api/v1/runs/{id}/restore", handlers.restore, answer=wire.Nothing),
+        route(NATIVE, "POST", "/api/v1/runs/{id}/log", handlers.log, body=Batch, answer=wire.Nothing),
+        route(NATIVE, "POST", "/api/v1/runs/{id}/consumed", handlers.consumed, body=Consumed, answer=wire.Nothing),
+        route(
+            NATIVE,
+            "GET",
+            "/api/v1/runs/{id}/metrics/{key:path}",
+            handlers.history,
+            query=HistoryQuery,
+            answer=PointPage,
+        ),
     ]
 
 
@@ -87,56 +168,51 @@ class RunHandlers:
         self._tracking = tracking
         self._registry = registry
 
-    async def create_experiment(self, call: Call) -> Any:
+    async def create_experiment(self, call: Call, request: NewExperiment) -> ExperimentJson:
         """Make an experiment."""
-        request = await call.json(NewExperiment)
-        made = await self._tracking.experiments.create(call.who, request.name, request.tags)
-        return reply(experiment_json(made), 201)
+        return experiment_json(await self._tracking.experiments.create(call.who, request.name, request.tags))
 
-    async def experiments(self, call: Call) -> Any:
+    async def experiments(self, call: Call, query: Pages) -> ExperimentPage:
         """Experiments, newest first, narrowed by a filter."""
-        page = await self._tracking.experiments.search(call.who, _query(call))
+        page = await self._tracking.experiments.search(call.who, _query(query))
         return {"experiments": [experiment_json(item) for item in page.items], "next": page.next}
 
-    async def create(self, call: Call) -> Any:
+    async def create(self, call: Call, request: NewRun) -> RunJson:
         """Start a run."""
-        request = await call.json(NewRun)
         experiment = await self._tracking.experiments.ensure(call.who, request.experiment)
         run = await self._tracking.create(call.who, experiment.id, name=request.name, tags=request.tags)
-        return reply(run_json(run), 201)
+        return run_json(run)
 
-    async def search(self, call: Call) -> Any:
+    async def search(self, call: Call, query: RunQuery) -> RunPage:
         """Runs of one experiment, newest first, narrowed by a filter in MLflow's grammar."""
-        found = await self._tracking.experiments.find(call.who, call.query.get("experiment") or "Default")
+        found = await self._tracking.experiments.find(call.who, query.experiment or "Default")
         if found is None:
             return {"runs": [], "next": None}
-        page = await self._tracking.search(call.who, [found.id], _query(call))
+        page = await self._tracking.search(call.who, [found.id], _query(query))
         return {"runs": [run_json(run) for run in page.items], "next": page.next}
 
-    async def get(self, call: Call) -> Any:
+    async def get(self, call: Call) -> RunJson:
         """One run with its params, tags and last metrics."""
         return run_json(await self._tracking.get(call.who, call.path["id"]))
 
-    async def update(self, call: Call) -> Any:
+    async def update(self, call: Call, request: Change) -> RunJson:
         """Finish or rename a run."""
-        request = await call.json(Change)
         return run_json(
             await self._tracking.finish(call.who, call.path["id"], RunChange(request.status, None, request.name))
         )
 
-    async def delete(self, call: Call) -> Any:
+    async def delete(self, call: Call) -> wire.Nothing:
         """Delete a run; it can be restored."""
         await self._tracking.delete(call.who, call.path["id"])
         return {}
 
-    async def restore(self, call: Call) -> Any:
+    async def restore(self, call: Call) -> wire.Nothing:
         """Bring a deleted run back."""
         await self._tracking.restore(call.who, call.path["id"])
         return {}
 
-    async def log(self, call: Call) -> Any:
+    async def log(self, call: Call, request: Batch) -> wire.Nothing:
         """Add metrics, params and tags, all or none."""
-        request = await call.json(Batch)
         now = self._tracking.now_ms()
         points = [
             Metric(p.key, math.nan if p.value is None else p.value, now if p.at_ms is None else p.at_ms, p.step)
@@ -145,22 +221,20 @@ class RunHandlers:
         await self._tracking.log(call.who, call.path["id"], metrics=points, params=request.params, tags=request.tags)
         return {}
 
-    async def consumed(self, call: Call) -> Any:
+    async def consumed(self, call: Call, request: Consumed) -> wire.Nothing:
         """Say which revisions a run used; they become its parents in the lineage."""
-        request = await call.json(Consumed)
         links = [Link(used.role, (await self._registry.get(call.who, used.ref)).digest) for used in request.revisions]
         await self._tracking.consume(call.who, call.path["id"], links)
         return {}
 
-    async def history(self, call: Call) -> Any:
+    async def history(self, call: Call, query: HistoryQuery) -> PointPage:
         """Every point of one metric."""
-        limit = call.integer("limit", 10_000, 1, 1_000_000)
-        token = call.query.get("token") or None
-        page = await self._tracking.history(call.who, call.path["id"], call.path["key"], limit, token)
+        run, key = call.path["id"], call.path["key"]
+        page = await self._tracking.history(call.who, run, key, query.limit, query.token or None)
         return {"points": [metric_json(point) for point in page.items], "next": page.next}
 
 
-def experiment_json(found: Experiment) -> dict[str, Any]:
+def experiment_json(found: Experiment) -> ExperimentJson:
     return {
         "id": found.id,
         "name": found.name,
@@ -171,7 +245,7 @@ def experiment_json(found: Experiment) -> dict[str, Any]:
     }
 
 
-def run_json(run: Run) -> dict[str, Any]:
+def run_json(run: Run) -> RunJson:
     return {
         "id": run.id,
         "experiment": run.experiment_id,
@@ -187,21 +261,11 @@ def run_json(run: Run) -> dict[str, Any]:
     }
 
 
-def metric_json(point: Metric) -> dict[str, Any]:
+def metric_json(point: Metric) -> PointJson:
     value = None if math.isnan(point.value) else point.value
     return {"value": value, "step": point.step, "at": iso(point.at_ms * _MS)}
 
 
-def _query(call: Call) -> Query:
-    """``order`` holds items of the order grammar joined by commas."""
-    view = call.query.get("view") or "active"
-    if view not in _VIEWS:
-        raise InvalidInput(f"view must be one of {', '.join(_VIEWS)}.")
-    order = tuple(item.strip() for item in call.query.get("order", "").split(",") if item.strip())
-    return Query(
-        filter=call.query.get("filter") or "",
-        order=order,
-        view=view,
-        limit=call.integer("limit", 100, 1, 1000),
-        token=call.query.get("token") or None,
-    )
+def _query(pages: Pages) -> Query:
+    order = tuple(item.strip() for item in pages.order.split(",") if item.strip())
+    return Query(filter=pages.filter, order=order, view=pages.view, limit=pages.limit, token=pages.token or None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import msgspec
 from starlette.responses import PlainTextResponse, Response
@@ -17,7 +17,7 @@ from twinloop.control.security.service import Keys
 from twinloop.control.tracing.service import Tracing
 from twinloop.core.clock import iso
 from twinloop.core.errors import InvalidInput, Unavailable
-from twinloop.protocols.http import Call, reply, route
+from twinloop.protocols.http import Call, route
 from twinloop.protocols.native.errors import NATIVE
 
 
@@ -36,6 +36,52 @@ class NewKeyBody(msgspec.Struct, frozen=True):
     role: str
 
 
+class Counts(TypedDict):
+    revisions: int
+    releases: int
+    traces: int
+
+
+class About(TypedDict):
+    """``kinds`` counts revisions by kind; ``ready`` when everything live is loaded."""
+
+    version: str
+    home: str
+    started_at: str
+    tenant: str
+    principal: str
+    role: str
+    endpoints: int
+    counts: Counts
+    kinds: dict[str, int]
+    ready: bool
+
+
+class KeyJson(TypedDict):
+    id: str
+    name: str
+    role: str
+    created_at: str
+    created_by: str
+    revoked_at: str | None
+
+
+class NewKey(KeyJson):
+    secret: str
+
+
+class KeyList(TypedDict):
+    keys: list[KeyJson]
+
+
+class Revoked(TypedDict):
+    revoked: str
+
+
+class Health(TypedDict):
+    status: str
+
+
 def routes(
     registry: Registry,
     keys: Keys,
@@ -48,11 +94,13 @@ def routes(
 ) -> list[Route]:
     """``facts`` are version, home and start; ``ready`` tells whether everything live is loaded; ``check`` asks the store."""
 
-    async def status(call: Call) -> Any:
+    async def status(call: Call) -> About:
         """What this Twinloop is and holds."""
-        counts = await registry.count(call.who)
+        told, counts = facts(), await registry.count(call.who)
         return {
-            **facts(),
+            "version": told["version"],
+            "home": told["home"],
+            "started_at": told["started_at"],
             "tenant": call.who.tenant,
             "principal": call.who.name,
             "role": call.who.role.name,
@@ -66,33 +114,32 @@ def routes(
             "ready": ready(),
         }
 
-    async def make_key(call: Call) -> Any:
+    async def make_key(call: Call, body: NewKeyBody) -> NewKey:
         """Make a key; its secret is in this answer and nowhere else."""
-        body = await call.json(NewKeyBody)
         if body.role not in Role.__members__ or body.role == "nobody":
             raise InvalidInput(f"{body.role!r} is not a role. Roles are viewer, developer, releaser and admin.")
         made = await keys.create(call.who, body.name, Role[body.role])
         return {**_key(made.key), "secret": made.secret}
 
-    async def list_keys(call: Call) -> Any:
+    async def list_keys(call: Call) -> KeyList:
         """Every key ever made, without secrets."""
         return {"keys": [_key(key) for key in await keys.keys(call.who)]}
 
-    async def revoke_key(call: Call) -> Any:
+    async def revoke_key(call: Call) -> Revoked:
         """Put a key out of force at once."""
         await keys.revoke(call.who, call.path["id"])
         return {"revoked": call.path["id"]}
 
-    async def healthz(call: Call) -> Any:
+    async def healthz(call: Call) -> Health:
         """The process answers."""
         return {"status": "ok"}
 
-    async def readyz(call: Call) -> Any:
+    async def readyz(call: Call) -> Health:
         """The store answers and everything live is loaded."""
         await check()
         if not ready():
             raise Unavailable("Releases are being loaded. Try again in a moment.")
-        return reply({"status": "ready"})
+        return {"status": "ready"}
 
     async def metrics_text(call: Call) -> Response:
         """Counts in Prometheus text form."""
@@ -101,17 +148,17 @@ def routes(
         return PlainTextResponse(content, headers={"content-type": "text/plain; version=0.0.4; charset=utf-8"})
 
     return [
-        route(NATIVE, "GET", "/healthz", healthz, public=True),
-        route(NATIVE, "GET", "/readyz", readyz, public=True),
-        route(NATIVE, "GET", "/metrics", metrics_text),
-        route(NATIVE, "GET", "/api/v1/status", status),
-        route(NATIVE, "POST", "/api/v1/keys", make_key),
-        route(NATIVE, "GET", "/api/v1/keys", list_keys),
-        route(NATIVE, "DELETE", "/api/v1/keys/{id}", revoke_key),
+        route(NATIVE, "GET", "/healthz", healthz, public=True, answer=Health, tag="status"),
+        route(NATIVE, "GET", "/readyz", readyz, public=True, answer=Health, tag="status"),
+        route(NATIVE, "GET", "/metrics", metrics_text, gives=["text/plain"], tag="status"),
+        route(NATIVE, "GET", "/api/v1/status", status, answer=About),
+        route(NATIVE, "POST", "/api/v1/keys", make_key, body=NewKeyBody, answer=NewKey),
+        route(NATIVE, "GET", "/api/v1/keys", list_keys, answer=KeyList),
+        route(NATIVE, "DELETE", "/api/v1/keys/{id}", revoke_key, answer=Revoked),
     ]
 
 
-def _key(key: Key) -> dict[str, Any]:
+def _key(key: Key) -> KeyJson:
     return {
         "id": key.id,
         "name": key.name,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypedDict
 
+import msgspec
 from starlette.routing import Route
 
 from twinloop.control.lineage.service import Lineage
@@ -13,66 +14,73 @@ from twinloop.control.tracing.service import Tracing
 from twinloop.core.digests import is_digest
 from twinloop.core.errors import InvalidInput, NotFound
 from twinloop.protocols.http import Call, route
-from twinloop.protocols.native import encode
+from twinloop.protocols.native import encode, wire
 from twinloop.protocols.native.errors import NATIVE
 
 _HEX = frozenset("0123456789abcdef")
 
 
+class TraceQuery(msgspec.Struct, frozen=True):
+    """Only traces of this ``endpoint``, this ``release`` (``name@number``) and this ``status``, where given."""
+
+    endpoint: str = ""
+    release: str = ""
+    status: str = ""
+    limit: wire.Limit = 50
+    before: wire.Before = 0
+
+
+class Traces(TypedDict):
+    traces: list[wire.Trace]
+
+
+class NodeQuery(msgspec.Struct, frozen=True):
+    """A trace id, a revision as ``kind/name@number``, a release as ``name@number``, a digest, or ``run:ID``."""
+
+    node: str = ""
+
+
 def routes(tracing: Tracing, lineage: Lineage, registry: Registry) -> list[Route]:
-    async def listing(call: Call) -> Any:
+    async def listing(call: Call, query: TraceQuery) -> Traces:
         """Traces, newest first, narrowed by endpoint, release and status."""
-        query = call.query
         found = await tracing.newest(
             call.who,
-            query.get("endpoint") or None,
-            query.get("release") or None,
-            query.get("status") or None,
-            call.integer("limit", 50, 1, 1000),
-            call.integer("before", 0) or None,
+            query.endpoint or None,
+            query.release or None,
+            query.status or None,
+            query.limit,
+            query.before or None,
         )
         return {"traces": [encode.trace(trace) for trace in found]}
 
-    async def get(call: Call) -> Any:
+    async def get(call: Call) -> wire.TraceWithSpans:
         """One trace with its spans."""
-        return encode.trace(await tracing.get(call.who, call.path["trace_id"]), spans=True)
+        return encode.trace_with_spans(await tracing.get(call.who, call.path["trace_id"]))
 
-    async def why(call: Call) -> Any:
+    async def why(call: Call, query: NodeQuery) -> wire.Graph:
         """The whole ancestry of a trace, revision, release or run."""
         await tracing.flush()
-        graph = await lineage.why(call.who, await _key(registry, call.who, call.query.get("node", "")))
-        return {
-            "root": graph.root,
-            "nodes": [encode.node(node) for node in graph.nodes],
-            "edges": [encode.edge(edge) for edge in graph.edges],
-            "truncated": graph.truncated,
-        }
+        return encode.graph(await lineage.why(call.who, await _key(registry, call.who, query.node)))
 
-    async def impact(call: Call) -> Any:
+    async def impact(call: Call, query: NodeQuery) -> wire.Impact:
         """Every revision, release and trace that a revision touched."""
         await tracing.flush()
-        graph = await lineage.impact(call.who, await _key(registry, call.who, call.query.get("node", "")))
+        graph = await lineage.impact(call.who, await _key(registry, call.who, query.node))
         kinds = [node.kind for node in graph.nodes if node.key != graph.root]
-        counts = {
+        counts: wire.Touched = {
             "revisions": sum(
                 1 for node in graph.nodes if node.digest and is_digest(node.key) and node.key != graph.root
             ),
             "releases": kinds.count("release"),
             "traces": graph.leaves,
         }
-        return {
-            "root": graph.root,
-            "nodes": [encode.node(node) for node in graph.nodes],
-            "edges": [encode.edge(edge) for edge in graph.edges],
-            "counts": counts,
-            "truncated": graph.truncated,
-        }
+        return {**encode.graph(graph), "counts": counts}
 
     return [
-        route(NATIVE, "GET", "/api/v1/traces", listing),
-        route(NATIVE, "GET", "/api/v1/traces/{trace_id}", get),
-        route(NATIVE, "GET", "/api/v1/why", why),
-        route(NATIVE, "GET", "/api/v1/impact", impact),
+        route(NATIVE, "GET", "/api/v1/traces", listing, query=TraceQuery, answer=Traces),
+        route(NATIVE, "GET", "/api/v1/traces/{trace_id}", get, answer=wire.TraceWithSpans),
+        route(NATIVE, "GET", "/api/v1/why", why, query=NodeQuery, answer=wire.Graph, tag="lineage"),
+        route(NATIVE, "GET", "/api/v1/impact", impact, query=NodeQuery, answer=wire.Impact, tag="lineage"),
     ]
 
 
