@@ -229,7 +229,7 @@ async def open_app(settings: Settings) -> App:
         InstallationError: the home, the database or a setting must be mended first; nothing was changed.
     """
     clock = SystemClock()
-    home = Home(settings.home)
+    home = Home(settings.home.absolute())  # child processes have another working directory
     home.hold(clock.now_ns())
     try:
         return await _put_together(settings, home, clock)
