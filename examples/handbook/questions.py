@@ -5,10 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+
+class Question(NamedTuple):
+    """A question the documents answer, and words that a right answer quotes."""
+
+    text: str
+    expect: str
+
+
 ANSWERABLE = (
-    "Which library searches vectors by default?",
-    "In which formats may a model be released?",
-    "How many tables does the step log use?",
+    Question("Which library searches vectors by default?", "qdrant-edge-py"),
+    Question("In which formats may a model be released?", "ONNX"),
+    Question("How many tables does the step log use?", "two tables"),
 )
 UNANSWERABLE = "How much does the family ticket to the zoo cost?"
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 _KEPT_CHUNKS = 2_000
 _WORD_WEIGHT = 0.3
 _NUMBER_WEIGHT = 0.1
-_TABLE_WEIGHT = -0.1
+_FRAGMENT_WEIGHT = -0.1
+_FRAGMENTS = ("|", "`" * 3, "~" * 3)
 _LEAST_WORDS = 3
 
 
@@ -31,7 +32,7 @@ class Excerpt(msgspec.Struct, frozen=True):
 
     ``text`` is the sentence as a reader sees it, ``cosine`` its similarity to the question, and ``score`` that plus
     0.3 times the share of the question's content words it holds, 0.1 when the question asks for a number and it holds
-    one, and less 0.1 for a row of a table, which says little by itself.
+    one, and less 0.1 for a row of a table or a block of code, which say little by themselves.
     """
 
     source: Retrieved
@@ -49,6 +50,7 @@ class _Sentences(msgspec.Struct, frozen=True):
 
 
 class _Asked(NamedTuple):
+    text: str
     words: frozenset[str]
     number: bool
 
@@ -61,16 +63,21 @@ class Excerpts:
         self._kept: OrderedDict[Digest, _Sentences] = OrderedDict()
 
     async def rank(self, question: str, found: Sequence[Retrieved]) -> list[Excerpt]:
-        """Statements of at least three words, best score first; a sentence that two chunks share comes once."""
+        """Statements of at least three words, best score first; a sentence that two chunks share comes once.
+
+        A sentence that holds the question itself is left out: it asks, and does not answer.
+        """
         await self._embed([each.chunk for each in found])
         vector = (await self._embedder.embed([question]))[0]
-        asked = _Asked(frozenset(content_words(question)), asks_for_number(question))
+        asked = _Asked(question.strip(" ?").casefold(), frozenset(content_words(question)), asks_for_number(question))
         best: dict[tuple[str, int], Excerpt] = {}
         for each in found:
             chunk = each.chunk
             kept = self._kept[_key(chunk)]
             for (start, end), text, cosine in zip(kept.spans, kept.texts, kept.vectors @ vector, strict=True):
-                score = float(cosine) + _bonus(asked, text, chunk.text[start])
+                if asked.text in text.casefold():
+                    continue
+                score = float(cosine) + _bonus(asked, text, chunk.text.startswith(_FRAGMENTS, start))
                 excerpt = Excerpt(each, chunk.start + start, chunk.start + end, text, float(cosine), score)
                 best.setdefault((each.document.ref, excerpt.start), excerpt)
         self._forget()
@@ -92,10 +99,10 @@ class Excerpts:
             self._kept.popitem(last=False)
 
 
-def _bonus(asked: _Asked, text: str, opening: str) -> float:
+def _bonus(asked: _Asked, text: str, fragment: bool) -> float:
     share = len(asked.words.intersection(content_words(text))) / max(1, len(asked.words))
     number = _NUMBER_WEIGHT if asked.number and numbers(text) else 0.0
-    return _WORD_WEIGHT * share + number + (_TABLE_WEIGHT if opening == "|" else 0.0)
+    return _WORD_WEIGHT * share + number + (_FRAGMENT_WEIGHT if fragment else 0.0)
 
 
 def _key(chunk: IndexedChunk) -> Digest:
