@@ -30,7 +30,7 @@ import msgspec
 import uvicorn
 
 CONCURRENCY = 8
-PIECES = int(os.environ.get("PIECES", "24"))
+PIECES = 32
 TARGET = 4.0
 _SETTLE_S = 0.4
 

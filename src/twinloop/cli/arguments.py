@@ -12,7 +12,7 @@ from twinloop.version import __version__
 
 Handler = Callable[[argparse.Namespace], int]
 
-_AREAS = ("server", "projects", "releases", "lineage", "asking", "predicting", "catalog", "keys", "doctor")
+_AREAS = ("server", "demo", "projects", "releases", "lineage", "asking", "predicting", "catalog", "keys", "doctor")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -23,15 +23,13 @@ def declare(commands: Commands) -> None:
 
 
 def run_ask(arguments: argparse.Namespace) -> int:
-    messages = [{"role": "user", "content": " ".join(arguments.question)}]
-    if arguments.system:
-        messages.insert(0, {"role": "system", "content": arguments.system})
-    path = f"/api/v1/endpoints/{arguments.endpoint}/chat"
+    question = " ".join(arguments.question)
+    before = [{"role": "system", "content": arguments.system}] if arguments.system else []
     with connected(arguments) as client:
         if arguments.json:
-            show(arguments, client.call("POST", path, {"messages": messages}), lambda answer: [])
+            show(arguments, client.chat.ask(arguments.endpoint, question, before), lambda answer: [])
             return 0
-        citations, last = print_stream(client.events("POST", path, {"messages": messages, "stream": True}))
+        citations, last = print_stream(client.chat.stream(arguments.endpoint, question, before))
     for line in after(citations, last):
         print(line)
     return 0

@@ -35,6 +35,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (head, less) has seen enough; point stdout elsewhere so that the interpreter's last flush is quiet.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:  # noqa: BLE001  whatever it is, the caller gets one sentence
+        return _unforeseen(error)
+
+
+def _unforeseen(error: Exception) -> int:
+    """A fault of Twinloop's own: one sentence, and the stack trace only for who asks for it."""
+    from twinloop.core.settings import load
+
+    if load().log_level == "debug":
+        raise error
+    kind = type(error).__name__
+    print(
+        f"twinloop: Something unforeseen went wrong ({kind}: {one_sentence(str(error))[:300]}). "
+        "Set TWINLOOP_LOG_LEVEL=debug to see where, and report it.",
+        file=sys.stderr,
+    )
+    return FAILED
 
 
 def one_sentence(message: str) -> str:

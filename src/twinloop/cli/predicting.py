@@ -5,12 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.arguments import Commands, pairs, scalar
 from twinloop.cli.connection import connected
 from twinloop.cli.output import facts, show, table
 from twinloop.core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from twinloop.sdk.client import Client
 
 
 def declare(commands: Commands) -> None:
@@ -24,7 +27,12 @@ def declare(commands: Commands) -> None:
     predict.add_argument("values", nargs="*", metavar="NAME=VALUE", help="one row")
     predict.add_argument("--rows", metavar="FILE", type=Path, help="rows from a .json, .jsonl or .csv file")
     predict.add_argument("--batch", metavar="DATASET", help="every row of a dataset revision; makes a dataset revision")
-    predict.add_argument("--to", metavar="NAME", help="with --batch: the name of the dataset to write")
+    predict.add_argument(
+        "--to", metavar="NAME", help="with --batch: the dataset to write (default: ENDPOINT-predictions)"
+    )
+    predict.add_argument(
+        "--at", metavar="COLUMN", help="with --batch: the column that says as of when features are joined"
+    )
 
 
 def run_predict(arguments: argparse.Namespace) -> int:
@@ -33,13 +41,28 @@ def run_predict(arguments: argparse.Namespace) -> int:
         raise InvalidInput("Say what to predict in one way: name=value words, --rows FILE or --batch DATASET.")
     with connected(arguments) as client:
         if arguments.batch is not None:
-            body = {"dataset": arguments.batch, **({"name": arguments.to} if arguments.to else {})}
-            show(arguments, client.call("POST", f"/api/v1/endpoints/{arguments.endpoint}/batch", body), facts)
+            show(arguments, _batch(client, arguments), _batch_lines)
             return 0
         rows = read_rows(arguments.rows) if arguments.rows else [_row(arguments.values)]
         answer = client.endpoints.predict(arguments.endpoint, rows)
     show(arguments, answer, _answer_lines)
     return 0
+
+
+def _batch(client: Client, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Predict a dataset with the model that is live at the endpoint, and write another."""
+    releases: Any = client.endpoints.releases(arguments.endpoint)
+    live = next((r for r in releases if r["state"] == "live"), None)
+    if live is None or "model" not in live["pins"]:
+        raise InvalidInput(f"{arguments.endpoint} has no live model. Release one first.")
+    name = arguments.to or f"{arguments.endpoint}-predictions"
+    return client.models.batch(live["pins"]["model"]["ref"], arguments.batch, name, at=arguments.at)
+
+
+def _batch_lines(revision: dict[str, Any]) -> Iterable[str]:
+    yield from facts(
+        {"dataset": revision["ref"], "rows": revision["manifest"].get("rows"), "digest": revision["digest"]}
+    )
 
 
 def _row(words: list[str]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.arguments import Commands, pairs
 from twinloop.cli.connection import connected
@@ -14,6 +14,9 @@ from twinloop.cli.server import endpoint_lines
 from twinloop.control.evaluation.model import Condition
 from twinloop.core.errors import InvalidInput
 
+if TYPE_CHECKING:
+    from twinloop.sdk.client import Client
+
 _CONDITION = re.compile(r"([A-Za-z_][\w.@/-]*)\s*(>=|<=)\s*([-+0-9.eE]+)\Z")
 
 
@@ -21,14 +24,14 @@ def declare(commands: Commands) -> None:
     release = commands.add(
         "release",
         run_release,
-        "Release revisions to an endpoint.",
+        "Release revisions to an endpoint; what is left out is as the project declares it.",
         "twinloop release flight-delay --type predict --pin model=model/flight-delay@2 --stage canary --weight 0.1",
     )
     release.add_argument("endpoint")
     release.add_argument("--type", choices=["predict", "chat", "embed", "search"], help="needed for a new endpoint")
     release.add_argument("--pin", action="append", default=[], metavar="ROLE=REF", help="a revision for a role; repeat")
-    release.add_argument("--stage", choices=["live", "canary", "shadow"], default="live")
-    release.add_argument("--weight", type=float, default=0.1, help="share of principals a canary gets, 0 to 1")
+    release.add_argument("--stage", choices=["live", "canary", "shadow"], help="default: as declared, or live")
+    release.add_argument("--weight", type=float, help="share of principals a canary gets, 0 to 1")
     release.add_argument("--gate", action="append", default=[], metavar="'METRIC>=X'", help="a condition; repeat")
     release.add_argument("--baseline", metavar="REF", help="the revision that delta_* conditions compare with")
     release.add_argument("--reason", default="")
@@ -47,22 +50,26 @@ def declare(commands: Commands) -> None:
 
 
 def run_release(arguments: argparse.Namespace) -> int:
-    pins = pairs(arguments.pin, "pin")
-    if not pins:
-        raise InvalidInput("There is nothing to release. Name revisions with --pin role=kind/name@number.")
+    from twinloop.sdk.releasing import release
+
     gate = [condition(text, arguments.baseline) for text in arguments.gate]
     with connected(arguments) as client:
-        released = client.endpoints.release(
+        released = release(
+            client,
             arguments.endpoint,
-            arguments.type or client.endpoints.get(arguments.endpoint)["type"],
-            pins,
+            type=arguments.type or _existing_type(client, arguments.endpoint),
+            pins=pairs(arguments.pin, "pin"),
             stage=arguments.stage,
             weight=arguments.weight,
-            gate=gate,
+            gate=gate or None,
             reason=arguments.reason,
         )
     show(arguments, released, lambda r: _release_lines([r]))
     return 0
+
+
+def _existing_type(client: Client, endpoint: str) -> str | None:
+    return next((str(found["type"]) for found in client.endpoints.list() if found["name"] == endpoint), None)
 
 
 def condition(text: str, baseline: str | None = None) -> Condition:

@@ -1,0 +1,1 @@
+"""The story that ``twinloop demo`` tells: both lanes, end to end, on real data."""
