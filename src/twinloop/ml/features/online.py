@@ -7,14 +7,19 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
+import msgspec
+
 from twinloop.core.clock import iso
-from twinloop.core.digests import Digest, digest_json
+from twinloop.core.digests import Digest, digest_bytes
 from twinloop.core.errors import InvalidInput
 from twinloop.ml.data.model import ColumnType
 from twinloop.ml.features.model import FeatureView, Key
 from twinloop.ml.features.ports import Entity, Generation, OnlineStore, Value
 
 Columns = dict[str, list[Any]]
+
+# The canonical form of core.digests, without its search for NaN: ``online_value`` lets none into the store.
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class BoundView(NamedTuple):
@@ -29,6 +34,7 @@ class Read(NamedTuple):
     """What one row read from one view: for lineage."""
 
     bound: BoundView
+    keys: tuple[str, ...]
     generation: Generation
     entity: Entity
     value: Value
@@ -39,13 +45,13 @@ class Read(NamedTuple):
         values = {
             feature.name: value for feature, value in zip(self.bound.view.features, self.value.values, strict=True)
         }
-        entity = dict(zip((key.name for key in self.bound.view.keys), self.entity, strict=True))
+        entity = dict(zip(self.keys, self.entity, strict=True))
         body = {"view": self.bound.digest, "entity": entity, "known_us": known, "values": values}
         return {
             "kind": "feature_values",
             "name": self.bound.view.name,
             "version": "static" if known is None else iso(known * 1000),
-            "digest": digest_json(body),
+            "digest": digest_bytes(_encode(body)),
             "view": self.bound.ref,
             "entity": entity,
             "values": values,
@@ -68,6 +74,7 @@ class OnlineFeatures:
             (
                 bound,
                 bound.view.keys,
+                tuple(key.name for key in bound.view.keys),
                 bound.view.ttl_us,
                 [(index, feature.name) for index, feature in enumerate(bound.view.features)],
             )
@@ -87,11 +94,11 @@ class OnlineFeatures:
         """
         found: Columns = dict(columns)
         reads: list[list[Read]] = [[] for _ in range(rows)]
-        for bound, keys, ttl, features in self._views:
+        for bound, keys, names, ttl, features in self._views:
             wanted = [(index, name) for index, name in features if name not in columns]
             if not wanted:
                 continue
-            entities = list(zip(*(found[key.name] for key in keys), strict=True))
+            entities = list(zip(*(found[name] for name in names), strict=True))
             generation, values = await self._store.get_many(self._tenant, bound.digest, entities)
             now = generation.clock_us if generation.clock_us is not None else time.time_ns() // 1000
             fresh = [_fresh(value, ttl, now if at is None else at[row], now) for row, value in enumerate(values)]
@@ -99,7 +106,7 @@ class OnlineFeatures:
                 found[name] = [None if value is None else value.values[index] for value in fresh]
             for row, value in enumerate(fresh):
                 if value is not None:
-                    reads[row].append(Read(bound, generation, entities[row], value))
+                    reads[row].append(Read(bound, names, generation, entities[row], value))
                 elif bound.view.required:
                     raise _unknown(bound.view, keys, entities[row], row)
         return found, reads
