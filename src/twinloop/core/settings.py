@@ -52,6 +52,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise InvalidSettings(f"log_level is {self.log_level!r}; use debug, info, warning or error.")
 
+    def __repr__(self) -> str:
+        """Every field, with the names of secrets and without their values."""
+        shown = {field: getattr(self, field) for field in self.__struct_fields__} | {"secrets": sorted(self.secrets)}
+        return f"Settings({', '.join(f'{field}={value!r}' for field, value in shown.items())})"
+
     @property
     def loopback(self) -> bool:
         return self.host in ("localhost", "::1") or self.host.startswith("127.")

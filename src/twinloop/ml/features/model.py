@@ -53,18 +53,24 @@ class Rate(msgspec.Struct, frozen=True, tag_field="compute", tag="rate"):
 
 
 class Sum(msgspec.Struct, frozen=True, tag_field="compute", tag="sum"):
+    """The sum of ``of`` over the rows of the entity in the last ``window``."""
+
     name: str
     of: str
     window: str
 
 
 class Min(msgspec.Struct, frozen=True, tag_field="compute", tag="min"):
+    """The smallest value of ``of`` over the rows of the entity in the last ``window``."""
+
     name: str
     of: str
     window: str
 
 
 class Max(msgspec.Struct, frozen=True, tag_field="compute", tag="max"):
+    """The largest value of ``of`` over the rows of the entity in the last ``window``."""
+
     name: str
     of: str
     window: str
