@@ -107,6 +107,7 @@ class ProcessParser:
         if worker.stdin is not None:
             worker.stdin.close()
         await worker.wait()
+        # Waiting does not close the pipes; left to the collector they would warn after the loop has ended.
         transport = getattr(worker, "_transport", None)
         if transport is not None:
             transport.close()
