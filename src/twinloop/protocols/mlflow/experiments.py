@@ -20,16 +20,19 @@ class ExperimentHandlers:
         self._experiments = experiments
 
     async def create(self, call: Call) -> Json:
+        """Make an experiment."""
         request = await read(call, wire.CreateExperiment)
         given = {pair.key: pair.value for pair in request.tags}
         made = await self._experiments.create(call.who, request.name, given, request.artifact_location or None)
         return {"experiment_id": made.id}
 
     async def get(self, call: Call) -> Json:
+        """One experiment by its id."""
         request = await read(call, wire.ExperimentId)
         return {"experiment": translate.experiment_json(await self._experiments.get(call.who, request.experiment_id))}
 
     async def get_by_name(self, call: Call) -> Json:
+        """One experiment by its name."""
         request = await read(call, wire.ExperimentName)
         found = await self._experiments.find(call.who, request.experiment_name)
         if found is None:
@@ -37,31 +40,37 @@ class ExperimentHandlers:
         return {"experiment": translate.experiment_json(found)}
 
     async def search(self, call: Call) -> Json:
+        """Experiments, narrowed by a filter."""
         request = await read(call, wire.SearchExperiments)
         page = await self._experiments.search(call.who, translate.experiments_query(request))
         return translate.page_json("experiments", page, [translate.experiment_json(item) for item in page.items])
 
     async def update(self, call: Call) -> Json:
+        """Rename an experiment."""
         request = await read(call, wire.UpdateExperiment)
         await self._experiments.rename(call.who, request.experiment_id, request.new_name)
         return {}
 
     async def delete(self, call: Call) -> Json:
+        """Delete an experiment; it can be restored."""
         request = await read(call, wire.ExperimentId)
         await self._experiments.delete(call.who, request.experiment_id)
         return {}
 
     async def restore(self, call: Call) -> Json:
+        """Bring a deleted experiment back."""
         request = await read(call, wire.ExperimentId)
         await self._experiments.restore(call.who, request.experiment_id)
         return {}
 
     async def set_tag(self, call: Call) -> Json:
+        """Set one tag of an experiment."""
         request = await read(call, wire.SetExperimentTag)
         await self._experiments.set_tags(call.who, request.experiment_id, {request.key: request.value})
         return {}
 
     async def delete_tag(self, call: Call) -> Json:
+        """Remove one tag of an experiment."""
         request = await read(call, wire.DeleteExperimentTag)
         await self._experiments.delete_tag(call.who, request.experiment_id, request.key)
         return {}

@@ -72,14 +72,17 @@ def _offered(tracking: Tracking) -> list[tuple[str, str, Handler]]:
 
 
 async def _version(call: Call) -> PlainTextResponse:
+    """The version of MLflow whose protocol this is."""
     return PlainTextResponse(VERSION)
 
 
 async def _health(call: Call) -> PlainTextResponse:
+    """The process answers."""
     return PlainTextResponse("OK")
 
 
 async def _server_info(call: Call) -> dict[str, object]:
+    """What clients ask before they choose calls."""
     return {
         "store_type": "SqlStore",
         "workspaces_enabled": False,

@@ -21,6 +21,7 @@ class RunHandlers:
         self._tracking = tracking
 
     async def create(self, call: Call) -> Json:
+        """Start a run."""
         request = await read(call, wire.CreateRun)
         started = None if request.start_time is None else translate.integer(request.start_time, "start_time")
         run = await self._tracking.create(
@@ -34,10 +35,12 @@ class RunHandlers:
         return {"run": translate.run_json(run)}
 
     async def get(self, call: Call) -> Json:
+        """One run with its params, tags and last metrics."""
         request = await read(call, wire.OfRun)
         return {"run": translate.run_json(await self._tracking.get(call.who, translate.run_id(request)))}
 
     async def update(self, call: Call) -> Json:
+        """Change a run's status, end or name."""
         request = await read(call, wire.UpdateRun)
         ended = None if request.end_time is None else translate.integer(request.end_time, "end_time")
         change = RunChange(request.status, ended, request.run_name or None)
@@ -45,43 +48,51 @@ class RunHandlers:
         return {"run_info": translate.run_info_json(run)}
 
     async def delete(self, call: Call) -> Json:
+        """Delete a run; it can be restored."""
         request = await read(call, wire.OfRun)
         await self._tracking.delete(call.who, translate.run_id(request))
         return {}
 
     async def restore(self, call: Call) -> Json:
+        """Bring a deleted run back."""
         request = await read(call, wire.OfRun)
         await self._tracking.restore(call.who, translate.run_id(request))
         return {}
 
     async def search(self, call: Call) -> Json:
+        """Runs of experiments, narrowed by a filter."""
         request = await read(call, wire.SearchRuns)
         page = await self._tracking.search(call.who, request.experiment_ids, translate.runs_query(request))
         return translate.page_json("runs", page, [translate.run_json(run) for run in page.items])
 
     async def log_metric(self, call: Call) -> Json:
+        """Add one point of a metric."""
         request = await read(call, wire.LogMetric)
         await self._tracking.log(call.who, translate.run_id(request), metrics=[translate.metric(request)])
         return {}
 
     async def log_param(self, call: Call) -> Json:
+        """Set one param; a param never changes."""
         request = await read(call, wire.RunPair)
         given = translate.params([wire.Pair(request.key, request.value)])
         await self._tracking.log(call.who, translate.run_id(request), params=given)
         return {}
 
     async def set_tag(self, call: Call) -> Json:
+        """Set one tag of a run."""
         request = await read(call, wire.RunPair)
         given = translate.tags([wire.Pair(request.key, request.value)])
         await self._tracking.log(call.who, translate.run_id(request), tags=given)
         return {}
 
     async def delete_tag(self, call: Call) -> Json:
+        """Remove one tag of a run."""
         request = await read(call, wire.RunKey)
         await self._tracking.delete_tag(call.who, translate.run_id(request), request.key)
         return {}
 
     async def log_batch(self, call: Call) -> Json:
+        """Add metrics, params and tags, all or none."""
         request = await read(call, wire.LogBatch)
         translate.check_batch(request)
         await self._tracking.log(
@@ -94,6 +105,7 @@ class RunHandlers:
         return {}
 
     async def log_inputs(self, call: Call) -> Json:
+        """Say which datasets a run read."""
         request = await read(call, wire.LogInputs)
         if request.models:
             raise NotOffered(
@@ -104,6 +116,7 @@ class RunHandlers:
         return {}
 
     async def history(self, call: Call) -> Json:
+        """Every point of one metric."""
         request = await read(call, wire.MetricHistory)
         run_id, token = translate.run_id(request), request.page_token or None
         if request.max_results is None:

@@ -24,24 +24,30 @@ def routes(gateway: Gateway) -> list[Route]:
     """Server and model metadata, readiness, and inference on the gateway's predict endpoints."""
 
     async def server(call: Call) -> ServerMetadata:
+        """Name, version and extensions of the server."""
         return ServerMetadata("twinloop", __version__, ["binary_tensor_data"])
 
     async def live(call: Call) -> dict[str, bool]:
+        """The server answers."""
         return {"live": True}
 
     async def ready(call: Call) -> dict[str, bool]:
+        """The server answers requests."""
         return {"ready": True, "live": True}
 
     async def metadata(call: Call) -> ModelMetadata:
+        """Inputs, outputs and versions of a predict endpoint."""
         traffic = _predict_endpoint(gateway, call)
         described = gateway.metadata(call.who, traffic.endpoint)
         return translate.model_metadata(traffic.endpoint, _versions(traffic), described)
 
     async def model_ready(call: Call) -> ModelReady:
+        """Whether a predict endpoint can answer."""
         traffic = _predict_endpoint(gateway, call)
         return ModelReady(traffic.endpoint, True)
 
     async def infer(call: Call) -> Response:
+        """Predict with tensors, as JSON or binary."""
         if call.headers.get("content-encoding", "identity") != "identity":
             raise InvalidInput("The body is compressed, which this path does not take. Send it uncompressed.")
         parsed = translate.parse_body(await call.body(), call.headers.get(_LENGTH_HEADER))

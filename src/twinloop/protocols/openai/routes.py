@@ -26,9 +26,11 @@ def routes(gateway: Gateway) -> list[Route]:
     """Models, chat completions (whole and streamed) and embeddings, answered by the gateway's endpoints."""
 
     async def models(call: Call) -> ModelList:
+        """Chat and embed endpoints, as models."""
         return ModelList([_model(traffic) for traffic in _offered(gateway, call)])
 
     async def model(call: Call) -> Model:
+        """One endpoint, as a model."""
         name = call.path["name"]
         for traffic in _offered(gateway, call):
             if traffic.endpoint == name:
@@ -36,6 +38,7 @@ def routes(gateway: Gateway) -> list[Route]:
         raise NotFound(f"There is no chat or embed endpoint {name[:80]!r}. GET /v1/models lists them.")
 
     async def chat(call: Call) -> Response:
+        """Answer a conversation at a chat endpoint, whole or streamed."""
         wire = await call.json(ChatCompletionRequest)
         request = translate.chat_request(wire)
         sticky = wire.safety_identifier or wire.user
@@ -47,6 +50,7 @@ def routes(gateway: Gateway) -> list[Route]:
         return EventStream(chunks(answer.deltas, writer), _headers(answer.release, answer.trace_id))
 
     async def embeddings(call: Call) -> Response:
+        """One vector per text, from an embed endpoint."""
         wire = await call.json(EmbeddingRequest)
         request = translate.embed_request(wire)
         answer = await gateway.answer(call.who, translate.check_model(wire.model), request)
