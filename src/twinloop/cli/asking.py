@@ -25,7 +25,7 @@ def declare(commands: Commands) -> None:
 def run_ask(arguments: argparse.Namespace) -> int:
     question = " ".join(arguments.question)
     before = [{"role": "system", "content": arguments.system}] if arguments.system else []
-    with connected(arguments) as client:
+    with connected(arguments, ready=True) as client:
         if arguments.json:
             show(arguments, client.chat.ask(arguments.endpoint, question, before), lambda answer: [])
             return 0

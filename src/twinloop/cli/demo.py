@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from twinloop.cli.arguments import Commands
+from twinloop.cli.connection import wait_until_ready
 from twinloop.core.errors import InvalidInput, Unavailable
 
 _READY_S = 60
@@ -53,6 +54,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
     port = arguments.port if arguments.port is not None else 0 if arguments.once else settings.port
     secrets = {f"TWINLOOP_SECRET_{SECRET.upper()}": arguments.chat_key} if arguments.chat_key else {}
     with _server(settings.home, port, secrets) as server, twinloop.connect(url=server.url) as client:
+        wait_until_ready(client)
         teller = Teller(client)
         teller.chapter(f"Serving {server.url} from {settings.home}")
         flights = Flights(teller)

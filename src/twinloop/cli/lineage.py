@@ -59,7 +59,8 @@ def tree(graph: Graph, near: str, far: str) -> Iterator[str]:
     """
     nodes = {node["key"]: node for node in graph["nodes"]}
     follow: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for edge in graph["edges"]:
+    # What an answer read or cited says more about it than the whole release behind it, so it comes first.
+    for edge in sorted(graph["edges"], key=lambda edge: edge["role"] == "answered_by"):
         if edge[far] in nodes:
             follow[edge[near]].append((edge["role"], edge[far]))
     drawn: set[str] = set()

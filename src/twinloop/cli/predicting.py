@@ -39,7 +39,7 @@ def run_predict(arguments: argparse.Namespace) -> int:
     given = [bool(arguments.values), arguments.rows is not None, arguments.batch is not None]
     if sum(given) != 1:
         raise InvalidInput("Say what to predict in one way: name=value words, --rows FILE or --batch DATASET.")
-    with connected(arguments) as client:
+    with connected(arguments, ready=True) as client:
         if arguments.batch is not None:
             show(arguments, _batch(client, arguments), _batch_lines)
             return 0

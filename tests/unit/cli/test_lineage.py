@@ -45,12 +45,12 @@ GRAPH = {
 def test_why_is_drawn_from_the_answer_to_its_sources_and_shared_parts_once() -> None:
     assert list(tree(GRAPH, "child", "parent")) == [
         "trace t1 predict flight-delay",
-        "├─ answered_by: release/flight-delay@2  r",
-        "│  └─ model: model/flight-delay@2  m",
-        "│     ├─ features: feature_view/delays@1  v",
-        "│     │  └─ source: dataset/flights@1  d",
-        "│     └─ trained_on: dataset/flights@1  d",
-        "└─ read: feature_view/delays@1  v (above)",
+        "├─ read: feature_view/delays@1  v",
+        "│  └─ source: dataset/flights@1  d",
+        "└─ answered_by: release/flight-delay@2  r",
+        "   └─ model: model/flight-delay@2  m",
+        "      ├─ features: feature_view/delays@1  v (above)",
+        "      └─ trained_on: dataset/flights@1  d",
     ]
 
 

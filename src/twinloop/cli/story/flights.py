@@ -78,7 +78,7 @@ class Flights:
         teller.say(
             f"{_ASKED} passengers: " + ", ".join(f"{count} by {release}" for release, count in sorted(answered.items()))
         )
-        self._client.endpoints.promote(ENDPOINT, reason="better on September")
+        self._client.endpoints.promote(ENDPOINT, reason="no worse on September, and trained on more")
         teller.say(f"promoted {self.second}")
         now = self._client.endpoints.rollback(ENDPOINT, reason="to show that it works")
         teller.say(f"rolled back to {now['live']}")

@@ -93,7 +93,8 @@ class Handbook:
 
     def _ask_all(self) -> None:
         self._teller.chapter("Handbook: three questions, and one that the documents cannot answer")
-        questions = self._questions.ANSWERABLE if self._documents is None else own_questions(self._copy)
+        asked = [question.text for question in self._questions.ANSWERABLE]
+        questions = asked if self._documents is None else own_questions(self._copy)
         for question in questions:
             answer = self._ask(question)
             if answer["citations"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,9 +21,11 @@ from twinloop.control.releases.ports import EndpointType, Serving
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
 from twinloop.core.clock import Clock, SystemClock
-from twinloop.core.errors import Conflict, GateFailed, InvalidInput, NotFound
+from twinloop.core.errors import Conflict, GateFailed, InvalidInput, NotFound, TwinloopError
 from twinloop.core.events import Bus, Event
 from twinloop.core.ids import check_name
+
+log = logging.getLogger("twinloop.releases")
 
 _HISTORY = 1_000
 
@@ -198,8 +201,14 @@ class Releases:
         reason: str,
         after: Traffic,
     ) -> Traffic:
-        """Load, then write, then switch: what can fail comes before what is durable."""
+        """Load, then write, then switch: what can fail comes before what is durable.
+
+        A rollback is urgent: what it could fall back to next is loaded only once requests are answered again.
+        """
+        later = after.previous if action == "rollback" else None
         for number in transitions.loaded(after):
+            if number == later:
+                continue
             await self._serving.prepare(
                 who.tenant, release if number == release.number else await self.get(who, release.endpoint, number)
             )
@@ -207,7 +216,17 @@ class Releases:
         await self._store.write(lambda c: repository.change(c, who.tenant, event))
         await self._serving.switch(who.tenant, after)
         await self._bus.publish(TrafficChanged(who.tenant, after))
+        if later is not None:
+            await self._keep_ready(who, after, later)
         return after
+
+    async def _keep_ready(self, who: Principal, traffic: Traffic, number: int) -> None:
+        """Load the release that the next rollback would return to; when it cannot be, that rollback will say so."""
+        try:
+            await self._serving.prepare(who.tenant, await self.get(who, traffic.endpoint, number))
+            await self._serving.switch(who.tenant, traffic)
+        except TwinloopError as error:
+            log.warning("%s@%s is not kept ready: %s", traffic.endpoint, number, error.message)
 
     async def _find(self, who: Principal, endpoint: str) -> Traffic | None:
         return await self._store.read(lambda c: repository.get(c, who.tenant, endpoint))
