@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from contextlib import aclosing
 
+import msgspec
 import pytest
 from tests.unit.llm.lane import WHO, Lane, ask, recording
 
@@ -97,6 +98,20 @@ async def test_a_sentence_the_text_does_not_say_is_withheld_and_the_text_itself_
     assert answer.recorder.summary["withheld"] == 1
     citation = answer.citations[0]
     assert citation.quote in TICKETS + CREW
+
+
+async def test_a_question_of_one_word_is_answered_from_sentences_that_hold_it(lane: Lane) -> None:
+    answer = await ask(await opened(lane, "Dogs travel free."), "Dogs?")
+    assert answer.text == "Dogs travel free. [1]"
+
+
+async def test_a_question_without_a_word_in_the_documents_is_declined_and_not_an_error(lane: Lane) -> None:
+    everything = msgspec.structs.replace(PROMPT, retrieval=Retrieval(k=3, min_score=-1))
+    asked_there = await lane.build(
+        "asked", (await lane.ingest("asked", {"q.md": "What does a crossing cost?"})).documents
+    )
+    target = await lane.chat_target(everything, asked_there.index)
+    assert (await ask(target, "What does a crossing cost?")).text == "I cannot tell."
 
 
 async def test_what_is_true_but_beside_the_question_is_withheld(lane: Lane) -> None:

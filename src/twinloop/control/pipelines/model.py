@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 RunState = Literal["running", "finished", "failed", "interrupted"]
 Ending = Literal["finished", "failed", "interrupted"]
+Nanoseconds = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 StepState = Literal["started", "finished", "cached", "failed", "skipped"]
 
 
@@ -117,9 +118,9 @@ class StepChange(msgspec.Struct, frozen=True, omit_defaults=True):
     state: StepState
     key: str | None = None
     code: str | None = None
-    attempt: int = 1
-    started_ns: int | None = None
-    finished_ns: int | None = None
+    attempt: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] = 1
+    started_ns: Nanoseconds | None = None
+    finished_ns: Nanoseconds | None = None
     output: Any = None
     source: str | None = None
     failure: Failure | None = None

@@ -45,7 +45,7 @@ class GroundedAnswers:
         excerpts = await self._excerpts.rank(query, found)
         score = max([each.score for each in found] + [each.cosine for each in excerpts], default=-1.0)
         span.summarise(best_score=round(score, 4))
-        if score < self._prompt.retrieval.min_score:
+        if score < self._prompt.retrieval.min_score or not excerpts:
             span.summarise(declined=True, citations=0)
             yield ChatDelta(self._prompt.decline)
             yield ChatDelta(finish="declined", usage=Usage())

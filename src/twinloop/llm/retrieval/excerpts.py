@@ -65,7 +65,8 @@ class Excerpts:
     async def rank(self, question: str, found: Sequence[Retrieved]) -> list[Excerpt]:
         """Statements of at least three words, best score first; a sentence that two chunks share comes once.
 
-        A sentence that holds the question itself is left out: it asks, and does not answer.
+        A sentence that holds the question itself is left out, as it asks and does not answer; a question of one or two
+        words is a search for them, so that sentences with them stay.
         """
         await self._embed([each.chunk for each in found])
         vector = (await self._embedder.embed([question]))[0]
@@ -75,7 +76,7 @@ class Excerpts:
             chunk = each.chunk
             kept = self._kept[_key(chunk)]
             for (start, end), text, cosine in zip(kept.spans, kept.texts, kept.vectors @ vector, strict=True):
-                if asked.text in text.casefold():
+                if len(asked.text.split()) >= _LEAST_WORDS and asked.text in text.casefold():
                     continue
                 score = float(cosine) + _bonus(asked, text, chunk.text.startswith(_FRAGMENTS, start))
                 excerpt = Excerpt(each, chunk.start + start, chunk.start + end, text, float(cosine), score)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CHUNK = 50_000
+_SLICES = 50
 
 
 class Predictions:
@@ -169,6 +170,8 @@ class Predictions:
         label = manifest.column(request.label)
         if label is None or label.type != "bool":
             raise InvalidInput(f"The dataset needs a boolean column {request.label!r} with the labels.")
+        if len(request.slices) > _SLICES or len(set(request.slices)) < len(request.slices):
+            raise InvalidInput(f"Give {_SLICES} columns to slice by at most, each once.")
         for name in request.slices:
             if manifest.column(name) is None:
                 raise InvalidInput(f"The dataset has no column {name!r} to slice by.")

@@ -48,7 +48,8 @@ class Encoder:
                     codes.get(value if type(value) is str else str(value), _NAN) for value in _plain(values)
                 ]
             else:
-                found[:, place] = _numbers(item.name, values)
+                with np.errstate(over="ignore"):  # beyond float32 is infinity, which models take
+                    found[:, place] = _numbers(item.name, values)
         return found
 
 
@@ -61,5 +62,5 @@ def _numbers(name: str, values: Any) -> Any:
         return values
     try:
         return [_NAN if value is None else float(value) for value in _plain(values)]
-    except (TypeError, ValueError):
-        raise InvalidInput(f"The input {name!r} must be a number in every row.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise InvalidInput(f"The input {name!r} must be a number of 64 bits in every row.") from None
