@@ -30,4 +30,4 @@ def open_embedded(settings: Settings) -> Client:
         restoring.cancel()
         thread.run(app.aclose())
 
-    return Client(InProcessTransport(application(app), thread, close))
+    return Client(InProcessTransport(application(app), thread, close), settings.key)
