@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import twinloop as tl
+import tables  # type: ignore[import-not-found]  # beside this file: the project's loader finds it
+import training  # type: ignore[import-not-found]
+from views import VIEWS  # type: ignore[import-not-found]
 
-import tables
-import training
-from views import VIEWS
+import twinloop as tl
 
 Refs = dict[str, str]
 
@@ -64,12 +64,12 @@ def join(name: str, labels: str, views: list[str]) -> str:
 
 @tl.step
 def train(training_set: str, views: list[str]) -> str:
-    return training.fit(tl.current(), training_set, "flight-delay", views)
+    return str(training.fit(tl.current(), training_set, "flight-delay", views))
 
 
 @tl.step
 def train_base_rate(training_set: str) -> str:
-    return training.fit_base_rate(tl.current(), training_set, "flight-base-rate")
+    return str(training.fit_base_rate(tl.current(), training_set, "flight-base-rate"))
 
 
 @tl.step

@@ -59,10 +59,9 @@ class MemoryOnlineStore:
                 values.update(part)
                 await self._store.write(_batch_writer(tenant, generation.id, batch, part))
                 batch += 1
-            replaced = await self._store.write(lambda c: _switch(c, tenant, view, generation))
+            await self._store.write(lambda c: _switch(c, tenant, view, generation))
             self._held[tenant, view] = (generation, values)
-            if replaced is not None and replaced != generation.id:
-                await self._store.write(lambda c: _forget(c, tenant, replaced))
+            await self._store.write(lambda c: _forget(c, tenant))
 
     async def generation(self, tenant: str, view: Digest) -> Generation | None:
         held = self._held.get((tenant, view)) or await self._load(tenant, view)
@@ -104,9 +103,7 @@ def _batch_writer(tenant: str, generation: str, batch: int, part: Sequence[tuple
     return write
 
 
-def _switch(connection: Connection, tenant: str, view: Digest, generation: Generation) -> str | None:
-    mine = (_VIEWS.c.tenant == tenant) & (_VIEWS.c.view == view)
-    replaced = connection.execute(select(_VIEWS.c.generation).where(mine)).scalar()
+def _switch(connection: Connection, tenant: str, view: Digest, generation: Generation) -> None:
     row = {
         "tenant": tenant,
         "view": view,
@@ -117,11 +114,12 @@ def _switch(connection: Connection, tenant: str, view: Digest, generation: Gener
         "entities": generation.entities,
     }
     upsert(connection, _VIEWS, [row], ["tenant", "view"], [key for key in row if key not in ("tenant", "view")])
-    return replaced
 
 
-def _forget(connection: Connection, tenant: str, generation: str) -> None:
-    connection.execute(delete(_BATCHES).where(_BATCHES.c.tenant == tenant, _BATCHES.c.generation == generation))
+def _forget(connection: Connection, tenant: str) -> None:
+    """Drop what no view shows any more: replaced generations, and those that a failure or a crash left half written."""
+    shown = select(_VIEWS.c.generation).where(_VIEWS.c.tenant == tenant)
+    connection.execute(delete(_BATCHES).where(_BATCHES.c.tenant == tenant, _BATCHES.c.generation.not_in(shown)))
 
 
 def _read(connection: Connection, tenant: str, view: Digest) -> tuple[Generation, list[str]] | None:

@@ -89,7 +89,14 @@ class Models:
         Inputs the dataset lacks are joined from the model's views as known at each row's time in column ``at``.
         ``prefix`` goes before the names of the model's outputs.
         """
-        body = {"model": model, "dataset": dataset, "name": name, "at": at, "prefix": prefix, "run_id": current_run_id()}
+        body = {
+            "model": model,
+            "dataset": dataset,
+            "name": name,
+            "at": at,
+            "prefix": prefix,
+            "run_id": current_run_id(),
+        }
         return self._client.call("POST", "/api/v1/predictions", body)["revision"]
 
     def _files(self, model: Any, format: str | None) -> tuple[str, dict[str, str], Json]:
@@ -103,7 +110,7 @@ class Models:
         booster = model.get_booster() if hasattr(model, "get_booster") else model
         if not hasattr(booster, "save_raw"):
             raise InvalidInput(
-                f"A {type(model).__name__} cannot be logged as it is. Save it as ONNX or in XGBoost's own format and give the path."
+                f"A {type(model).__name__} cannot be logged as it is. Save it in a safe format, such as ONNX, and give the path."
             )
         content = bytes(booster.save_raw("ubj"))
         return "xgboost-ubj", {"model.ubj": self._client.blobs.upload(content)["digest"]}, {}

@@ -1,4 +1,7 @@
-"""Intervals. Each function says whose method it is; all return ``Estimate`` with two-sided intervals at ``level``."""
+"""Intervals. Each function says whose method it is; all return ``Estimate`` with two-sided intervals at ``level``.
+
+All take rows as independent. Rows that move together (flights of one stormy day) make the true uncertainty larger.
+"""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ KIND = "feature_view"
 KNOWN_AT = "known_at"
 """The column of materialised values that says when they became known."""
 
+_COLUMNS = 1000
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"(\d{1,9})([smhdw])\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}\Z")
@@ -116,8 +117,8 @@ class FeatureView(msgspec.Struct, frozen=True, omit_defaults=True):
 
     name: str
     source: str
-    entities: tuple[str, ...]
-    features: tuple[Feature, ...]
+    entities: Sequence[str]
+    features: Sequence[Feature]
     event_time: str | None = None
     ttl: str | None = None
     delay: str = "0s"
@@ -159,6 +160,8 @@ def check_view(view: FeatureView) -> None:
     """Raise InvalidInput, naming the part, when a declaration makes no sense."""
     if not view.entities or not view.features:
         raise InvalidInput(f"Feature view {view.name} needs at least one entity and one feature.")
+    if len(view.entities) + len(view.features) > _COLUMNS:
+        raise InvalidInput(f"Feature view {view.name} has over {_COLUMNS} columns. Split it into several.")
     names = [key.name for key in view.keys] + [feature.name for feature in view.features]
     for name in names:
         if not _NAME.match(name):
