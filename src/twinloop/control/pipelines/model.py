@@ -118,7 +118,7 @@ class StepChange(msgspec.Struct, frozen=True, omit_defaults=True):
     state: StepState
     key: str | None = None
     code: str | None = None
-    attempt: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)] = 1
+    attempt: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)] = 1
     started_ns: Nanoseconds | None = None
     finished_ns: Nanoseconds | None = None
     output: Any = None
