@@ -52,6 +52,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
     )
     settings = load({"home": arguments.home})
     port = arguments.port if arguments.port is not None else 0 if arguments.once else settings.port
+    signal.signal(signal.SIGTERM, _interrupt)
     secrets = {f"TWINLOOP_SECRET_{SECRET.upper()}": arguments.chat_key} if arguments.chat_key else {}
     with _server(settings.home, port, secrets) as server, twinloop.connect(url=server.url) as client:
         wait_until_ready(client)
@@ -64,11 +65,16 @@ def run_demo(arguments: argparse.Namespace) -> int:
         endings.explain(teller, flights, handbook)
         endings.roll_back_under_load(teller, FLIGHTS, flights.second, flights.first, flights.ask)
         endings.roll_back_under_load(teller, HANDBOOK, handbook.second, handbook.first, handbook.ask)
-        endings.sum_up(teller, server.url, flights)
+        endings.sum_up(teller, server.url, flights, f" --home {arguments.home}" if arguments.home else "")
         if not arguments.once:
             print("Serving until Ctrl-C.", flush=True)
             server.wait()
     return 0
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """End as on Ctrl-C, so that the server ends too."""
+    raise KeyboardInterrupt
 
 
 class _Server:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from twinloop.cli.lineage import tree
 from twinloop.cli.story.flights import Flights
@@ -62,8 +64,8 @@ def roll_back_under_load(teller: Teller, endpoint: str, newest: str, older: str,
     teller.say(f"first answer of {now['live']} after {waited * 1e3:.0f} ms")
 
 
-def sum_up(teller: Teller, url: str, flights: Flights) -> None:
-    """What was built, and five commands to try."""
+def sum_up(teller: Teller, url: str, flights: Flights, options: str) -> None:
+    """What was built, and five commands to try, with the ``options`` they need to find this home."""
     status = teller.client.status()
     counts = status["counts"]
     teller.chapter("Built")
@@ -72,13 +74,14 @@ def sum_up(teller: Teller, url: str, flights: Flights) -> None:
     )
     teller.say(f"- {line}" for line in teller.built)
     words = " ".join(f"{name}={value}" for name, value in flights.flight.items())
+    program = sys.argv[0] if Path(sys.argv[0]).name == "twinloop" else "twinloop"
     print("\nTry next:")
     for command in (
-        "twinloop status",
-        f"twinloop predict flight-delay {words}",
-        'twinloop ask handbook "How does Twinloop keep writes across a power cut?"',
-        f"twinloop why {flights.trace}",
-        "twinloop releases flight-delay",
+        "status",
+        f"predict flight-delay {words}",
+        'ask handbook "What is a release?"',
+        f"why {flights.trace}",
+        "releases flight-delay",
     ):
-        print(f"  {command}")
+        print(f"  {program} {command}{options}")
     print(f"\nThe console: {url}", flush=True)
