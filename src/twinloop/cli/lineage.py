@@ -119,5 +119,5 @@ def _detail(detail: Mapping[str, Any] | None) -> str:
 
 
 def _brief(value: Any) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).split())
     return text if len(text) <= 48 else text[:47] + "…"
