@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from twinloop.core.errors import InvalidInput, MissingDependency, StorageFull, Unavailable
 from twinloop.ml.data.ports import Session
 
 if TYPE_CHECKING:
+    import numpy as np
     from duckdb import DuckDBPyConnection
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -95,6 +94,8 @@ class DuckAnalytics:
 
 
 def _unmask(values: Any) -> NDArray[np.generic]:
+    import numpy as np
+
     if not isinstance(values, np.ma.MaskedArray):
         return np.asarray(values)
     if not values.mask.any():

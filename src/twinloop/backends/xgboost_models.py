@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from twinloop.core.errors import InvalidInput, MissingDependency
 from twinloop.ml.training.model import ModelManifest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class XgboostModel:
@@ -18,6 +19,8 @@ class XgboostModel:
         self._booster = booster
 
     def predict(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        import numpy as np
+
         found = self._booster.inplace_predict(matrix, validate_features=False)
         return np.asarray(found, dtype=np.float64)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
 
 
 def upsert(
@@ -22,8 +21,7 @@ def upsert(
     """
     if not rows:
         return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement: Any = dialect.insert(table)
+    statement = _insert(connection, table)
     if update:
         values = update if isinstance(update, Mapping) else {name: statement.excluded[name] for name in update}
         statement = statement.on_conflict_do_update(index_elements=list(key), set_=dict(values))
@@ -34,5 +32,15 @@ def upsert(
 
 def excluded(connection: Connection, table: Table) -> Any:
     """The row that an upsert tried to insert, for use in its ``update`` expressions."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).excluded
+    return _insert(connection, table).excluded
+
+
+def _insert(connection: Connection, table: Table) -> Any:
+    """The database's own INSERT. Only its dialect is imported: the other would add a tenth to the time to start."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from twinloop.core.errors import Unavailable
 from twinloop.ml.deployment.ports import LoadedModel
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    _Item = tuple[NDArray[np.float32], asyncio.Future[NDArray[np.float64]]]
+
 _MOST_ROWS = 4096
 _MOST_WAITING = 4096
-
-_Item = tuple[NDArray[np.float32], "asyncio.Future[NDArray[np.float64]]"]
 
 
 class Batcher:
@@ -58,7 +60,7 @@ class Batcher:
             self._running = False
             self._idle.set()
             return
-        whole = batch[0][0] if len(batch) == 1 else np.concatenate([matrix for matrix, _ in batch])
+        whole = batch[0][0] if len(batch) == 1 else _stacked(batch)
         run = loop.run_in_executor(self._thread, self._model.predict, whole)
         run.add_done_callback(lambda done: self._finish(loop, batch, done))
 
@@ -84,3 +86,9 @@ class Batcher:
         self._closed = True
         await self._idle.wait()
         self._thread.shutdown(wait=False)
+
+
+def _stacked(batch: list[_Item]) -> NDArray[np.float32]:
+    import numpy as np
+
+    return np.concatenate([matrix for matrix, _ in batch])

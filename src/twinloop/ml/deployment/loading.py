@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING
 
 from twinloop.control.store.ports import Blobs
 from twinloop.core.digests import Digest
@@ -15,6 +13,10 @@ from twinloop.core.errors import NotOffered
 from twinloop.ml.deployment.ports import LoadedModel, ModelEngine
 from twinloop.ml.training.formats import require_safe
 from twinloop.ml.training.model import ModelManifest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Constant:
@@ -24,6 +26,8 @@ class Constant:
         self._value = value
 
     def predict(self, matrix: NDArray[np.float32]) -> NDArray[np.float64]:
+        import numpy as np
+
         return np.full(matrix.shape[0], self._value)
 
 

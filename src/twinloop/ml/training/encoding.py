@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from twinloop.core.errors import InvalidInput
 from twinloop.ml.training.model import Input
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _NAN = float("nan")
 
@@ -38,6 +39,8 @@ class Encoder:
         Raises:
             InvalidInput: a column is missing or a value is not a number; the message names the input.
         """
+        import numpy as np
+
         found = np.empty((rows, len(self._inputs)), dtype=np.float32)
         for place, (item, codes) in enumerate(zip(self._inputs, self._codes, strict=True)):
             values = columns.get(item.name)
@@ -54,11 +57,11 @@ class Encoder:
 
 
 def _plain(values: Any) -> Sequence[Any]:
-    return values.tolist() if isinstance(values, np.ndarray) else values  # type: ignore[no-any-return]
+    return values.tolist() if hasattr(values, "dtype") else values  # type: ignore[no-any-return]
 
 
 def _numbers(name: str, values: Any) -> Any:
-    if isinstance(values, np.ndarray) and values.dtype.kind in "iufb":
+    if hasattr(values, "dtype") and values.dtype.kind in "iufb":
         return values
     try:
         return [_NAN if value is None else float(value) for value in _plain(values)]
