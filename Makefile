@@ -3,7 +3,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-PORT ?= 7700
+PORT ?= $(if $(ONCE),0,7700)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
@@ -13,7 +13,7 @@ help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 demo: install web ## tell the whole story on real data, then serve on http://127.0.0.1:7700 (ONCE=1 ends instead)
-	$(BIN)/twinloop demo --port $(PORT) $(if $(ONCE),--once) $(if $(DOCUMENTS),--documents $(DOCUMENTS))
+	$(BIN)/twinloop demo --port $(PORT) $(if $(ONCE),--once) $(ARGS)
 
 test: dev web ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)

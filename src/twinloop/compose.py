@@ -176,15 +176,17 @@ class App:
     table: VariantTable
     restored: asyncio.Event
 
+    async def announce(self) -> None:
+        """Make known which endpoints there are; until ``restore`` has loaded one, requests to it wait."""
+        for tenant, traffic in await self.releases.everything():
+            self.table.announce(tenant, traffic)
+
     async def restore(self) -> None:
-        """Load what was live when the last process ended; until then its endpoints answer that they are starting.
+        """Load what was live when the last process ended.
 
         An endpoint whose release cannot be loaded says why when asked, and does not keep the others from answering.
         """
-        waiting = await self.releases.everything()
-        for tenant, traffic in waiting:
-            self.table.mark_broken(tenant, traffic, "it is being loaded; try again in a moment")
-        for tenant, traffic in waiting:
+        for tenant, traffic in await self.releases.everything():
             await self._restore_one(tenant, traffic)
         self.restored.set()
 
@@ -281,6 +283,7 @@ async def _put_together(settings: Settings, home: Home, clock: Clock) -> App:
         restored=asyncio.Event(),
     )
     await tracing.open()
+    await app.announce()
     return app
 
 

@@ -49,9 +49,11 @@ _ERRORS = _error_classes()
 
 
 class ApiError(TwinloopError):
-    """The server answered with an error that has no class of its own here."""
+    """The server answered with an error that has no class of its own here; ``code`` is the server's word for it."""
 
-    code = "api_error"
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]
 
 
 class Client:
@@ -215,4 +217,6 @@ def _error_of(answered: Answered) -> TwinloopError:
 
 
 def _error(body: Mapping[str, Any]) -> TwinloopError:
-    return _ERRORS.get(body.get("code", ""), ApiError)(str(body.get("message", "")))
+    code, message = str(body.get("code", "")), str(body.get("message", ""))
+    known = _ERRORS.get(code)
+    return ApiError(message, code) if known is None else known(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import socket
 from collections.abc import Callable
 
@@ -77,7 +78,9 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def url_of(settings: Settings, listener: socket.socket) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    """Where this machine reaches the server; an address that stands for all of them is written as loopback."""
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    host = f"[{reached}]" if ":" in reached else reached
     return f"http://{host}:{listener.getsockname()[1]}"
 
 
@@ -96,6 +99,9 @@ async def _answer(app: App, listener: socket.socket) -> None:
         timeout_graceful_shutdown=_DRAIN_S,
         timeout_keep_alive=75,
     )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # uvicorn stops on these and then raises them again; the second time they must not cut short what follows.
+        signal.signal(number, lambda *_: None)
     restoring = asyncio.create_task(app.restore(), name="twinloop-restore")
     try:
         await uvicorn.Server(config).serve(sockets=[listener])

@@ -67,7 +67,7 @@ def all_routes(app: App) -> list[BaseRoute]:
     return [
         # Routes are tried in order, so those that are asked most stand first.
         *openai(app.gateway),
-        *open_inference(app.gateway),
+        *open_inference(app.gateway, app.restored.is_set),
         *otlp(app.tracing),
         *own,
         *openapi.routes(own),

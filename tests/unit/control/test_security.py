@@ -5,10 +5,10 @@ import base64
 import pytest
 from tests.toys import Toy
 
-from twinloop.control.security.model import LOCAL_ADMIN, Role
+from twinloop.control.security.model import LOCAL_ADMIN, Principal, Role
 from twinloop.control.security.redaction import MASK, redact
 from twinloop.control.security.service import Keys
-from twinloop.core.errors import Forbidden, NotFound, Unauthenticated
+from twinloop.core.errors import Forbidden, NotFound, Refused, Unauthenticated
 
 
 async def test_without_keys_everybody_on_this_machine_is_the_local_admin(toy: Toy) -> None:
@@ -19,6 +19,7 @@ async def test_without_keys_everybody_on_this_machine_is_the_local_admin(toy: To
 
 async def test_once_there_is_a_key_a_request_needs_one(toy: Toy) -> None:
     keys = Keys(toy.store)
+    await keys.create(LOCAL_ADMIN, "ops", Role.admin)
     made = await keys.create(LOCAL_ADMIN, "ci", Role.developer)
     with pytest.raises(Unauthenticated, match="no key"):
         keys.authenticate({})
@@ -29,6 +30,7 @@ async def test_once_there_is_a_key_a_request_needs_one(toy: Toy) -> None:
 
 async def test_a_basic_password_is_a_key_too_for_clients_that_only_speak_basic(toy: Toy) -> None:
     keys = Keys(toy.store)
+    await keys.create(LOCAL_ADMIN, "ops", Role.admin)
     made = await keys.create(LOCAL_ADMIN, "ci", Role.viewer)
     header = "Basic " + base64.b64encode(f"token:{made.secret}".encode()).decode()
     assert keys.authenticate({"authorization": header}).name == "ci"
@@ -56,11 +58,21 @@ async def test_the_secret_is_not_in_the_database(toy: Toy) -> None:
 
 
 async def test_only_an_admin_makes_keys(toy: Toy) -> None:
-    developer = (await Keys(toy.store).create(LOCAL_ADMIN, "d", Role.developer)).key
-    from twinloop.control.security.model import Principal
-
     with pytest.raises(Forbidden):
-        await Keys(toy.store).create(Principal(developer.name, "default", Role.developer), "x", Role.admin)
+        await Keys(toy.store).create(Principal("d", "default", Role.releaser), "x", Role.admin)
+
+
+async def test_nobody_can_lock_everybody_out(toy: Toy) -> None:
+    keys = Keys(toy.store)
+    with pytest.raises(Refused, match="first key must be an admin"):
+        await keys.create(LOCAL_ADMIN, "ci", Role.developer)
+    admin = await keys.create(LOCAL_ADMIN, "ops", Role.admin)
+    developer = await keys.create(LOCAL_ADMIN, "ci", Role.developer)
+    with pytest.raises(Refused, match="last admin key"):
+        await keys.revoke(LOCAL_ADMIN, admin.key.id)
+    await keys.revoke(LOCAL_ADMIN, developer.key.id)
+    await keys.revoke(LOCAL_ADMIN, admin.key.id)
+    assert keys.authenticate({}) == LOCAL_ADMIN
 
 
 @pytest.mark.parametrize(

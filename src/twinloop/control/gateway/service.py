@@ -57,7 +57,7 @@ class Gateway:
             NotFound: no such endpoint. Unavailable: it cannot answer now. DeadlineExceeded: it took too long.
             InvalidInput: the request does not fit the endpoint or its release.
         """
-        flight = self._begin(who, endpoint, request, sticky)
+        flight = await self._begin(who, endpoint, request, sticky)
         try:
             async with asyncio.timeout(self._deadline_s):
                 value = await flight.loaded.target.answer(request, flight.root)
@@ -78,7 +78,7 @@ class Gateway:
         self, who: Principal, endpoint: str, request: ChatRequest, *, sticky: str | None = None
     ) -> StreamReply:
         """Answer a chat in pieces. The first piece is waited for here, so that what goes wrong before it is raised."""
-        flight = self._begin(who, endpoint, request, sticky)
+        flight = await self._begin(who, endpoint, request, sticky)
         deltas = flight.loaded.target.stream(request, flight.root)
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -98,9 +98,10 @@ class Gateway:
         who.require(Role.viewer)
         return [row for row in self._table.rows(who.tenant) if type is None or row.traffic.type == type]
 
-    def metadata(self, who: Principal, endpoint: str) -> Mapping[str, Any]:
+    async def metadata(self, who: Principal, endpoint: str) -> Mapping[str, Any]:
         """What the live release says of its inputs and outputs. Raises NotFound, Unavailable."""
         who.require(Role.viewer)
+        await self._table.settled(who.tenant, endpoint)
         row = self._table.row(who.tenant, endpoint)
         if row.live is None:
             raise Unavailable(f"{endpoint} has no release that can answer. Release one first.")
@@ -113,8 +114,9 @@ class Gateway:
         await asyncio.gather(*self._shadows, return_exceptions=True)
         await self._table.aclose()
 
-    def _begin(self, who: Principal, endpoint: str, request: Request, sticky: str | None) -> _Flight:
+    async def _begin(self, who: Principal, endpoint: str, request: Request, sticky: str | None) -> _Flight:
         who.require(Role.viewer)
+        await self._table.settled(who.tenant, endpoint)
         recorder = self._tracing.start()
         by = sticky or (recorder.trace_id if who == LOCAL_ADMIN else who.name)
         loaded, row = self._table.choose(who.tenant, endpoint, by)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable
@@ -27,6 +28,18 @@ class VariantTable:
         self._rows: dict[tuple[str, str], Variants] = {}
         self._ready: dict[tuple[str, str], Loaded] = {}
         self._broken: dict[tuple[str, str], str] = {}
+        self._loading: dict[tuple[str, str], asyncio.Event] = {}
+
+    def announce(self, tenant: str, traffic: Traffic) -> None:
+        """Say that an endpoint is there and being loaded: its requests wait until it is switched or marked broken."""
+        self._rows[tenant, traffic.endpoint] = Variants(traffic, None, None, None, None)
+        self._loading[tenant, traffic.endpoint] = asyncio.Event()
+
+    async def settled(self, tenant: str, endpoint: str) -> None:
+        """Return once the endpoint is no longer being loaded."""
+        loading = self._loading.get((tenant, endpoint))
+        if loading is not None:
+            await loading.wait()
 
     async def prepare(self, tenant: str, release: Release) -> None:
         if (tenant, release.digest) in self._ready:
@@ -47,6 +60,7 @@ class VariantTable:
         row = Variants(traffic, pick(traffic.live), pick(traffic.canary), pick(traffic.shadow), pick(traffic.previous))
         self._rows[tenant, traffic.endpoint] = row
         self._broken.pop((tenant, traffic.endpoint), None)
+        self._settle(tenant, traffic.endpoint)
         keep = {id(loaded) for loaded in row.all()}
         for loaded in by_number.values():
             if id(loaded) not in keep:
@@ -58,6 +72,7 @@ class VariantTable:
         """Remember why an endpoint cannot answer; requests are told, and a release mends it."""
         self._rows[tenant, traffic.endpoint] = Variants(traffic, None, None, None, None)
         self._broken[tenant, traffic.endpoint] = reason
+        self._settle(tenant, traffic.endpoint)
 
     def row(self, tenant: str, endpoint: str) -> Variants:
         row = self._rows.get((tenant, endpoint))
@@ -89,6 +104,11 @@ class VariantTable:
             await _close(loaded)
         self._ready.clear()
         self._rows.clear()
+
+    def _settle(self, tenant: str, endpoint: str) -> None:
+        loading = self._loading.pop((tenant, endpoint), None)
+        if loading is not None:
+            loading.set()
 
     async def _close_if_idle(self, loaded: Loaded) -> None:
         if loaded.in_flight == 0:

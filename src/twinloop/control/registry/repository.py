@@ -154,7 +154,7 @@ def count(connection: Connection, tenant: str) -> dict[str, int]:
     rows = connection.execute(
         select(revisions.c.kind, func.count()).where(revisions.c.tenant == tenant).group_by(revisions.c.kind)
     )
-    return {kind: number for kind, number in rows}
+    return dict(rows.tuples().all())
 
 
 def move_alias(connection: Connection, tenant: str, revision: Revision, alias: str, at_ns: int, by: str) -> None:

@@ -165,7 +165,7 @@ class Releases:
         if result.verdict != "pass":
             reasons = "; ".join(finding.reason for finding in result.findings if finding.verdict != "pass")
             raise GateFailed(
-                f"The gate of {endpoint} says {result.verdict.replace('_', ' ')} for {subject.ref}: {reasons}."
+                f"The gate of {endpoint} says {result.verdict.replace('_', ' ')} for {subject.ref}: {reasons}"
             )
         return result
 

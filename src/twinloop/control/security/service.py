@@ -14,7 +14,7 @@ from twinloop.control.security.model import LOCAL_ADMIN, Principal, Role
 from twinloop.control.security.repository import Key
 from twinloop.control.store.ports import Store
 from twinloop.core.clock import Clock, SystemClock
-from twinloop.core.errors import NotFound, Unauthenticated
+from twinloop.core.errors import NotFound, Refused, Unauthenticated
 from twinloop.core.ids import check_name, new_id
 
 _PREFIX = "tl-"
@@ -48,6 +48,8 @@ class Keys:
     async def create(self, who: Principal, name: str, role: Role) -> NewKey:
         who.require(Role.admin)
         check_name(name, "key name")
+        if role != Role.admin and not any(key.role == Role.admin for key in await self._in_force(who)):
+            raise Refused("The first key must be an admin's, or nobody could make another. Use the role admin.")
         secret = _PREFIX + secrets.token_urlsafe(32)
         key = Key(new_id(), who.tenant, name, role, self._clock.now_ns(), who.name, None)
         await self._store.write(lambda c: repository.add(c, key, _hash(secret)))
@@ -60,10 +62,16 @@ class Keys:
 
     async def revoke(self, who: Principal, key_id: str) -> None:
         who.require(Role.admin)
+        others = [key for key in await self._in_force(who) if key.id != key_id]
+        if others and not any(key.role == Role.admin for key in others):
+            raise Refused("This is the last admin key and others are in force. Make another admin key first.")
         at = self._clock.now_ns()
         if not await self._store.write(lambda c: repository.revoke(c, who.tenant, key_id, at)):
             raise NotFound(f"There is no key {key_id[:64]} in force. List them with: twinloop keys list")
         await self.load()
+
+    async def _in_force(self, who: Principal) -> list[Key]:
+        return [key for key in await self.keys(who) if key.revoked_ns is None]
 
     def authenticate(self, headers: Mapping[str, str]) -> Principal:
         """The principal of a request, by its bearer token or basic password.

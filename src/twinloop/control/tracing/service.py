@@ -183,7 +183,13 @@ def _redacted(trace: Trace) -> Trace:
         trace,
         summary=redact(trace.summary),
         spans=tuple(
-            msgspec.structs.replace(span, attributes=redact(span.attributes), message=redact(span.message))
+            msgspec.structs.replace(
+                span,
+                attributes=redact(span.attributes),
+                message=redact(span.message),
+                events=tuple(msgspec.structs.replace(e, attributes=redact(e.attributes)) for e in span.events),
+            )
             for span in trace.spans
         ),
+        links=tuple(msgspec.structs.replace(link, via=redact(link.via)) for link in trace.links),
     )

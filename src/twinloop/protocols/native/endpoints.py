@@ -76,7 +76,7 @@ def routes(releases: Releases, gateway: Gateway) -> list[Route]:
 
     async def metadata(call: Call) -> dict[str, Any]:
         """Inputs and outputs of the live release."""
-        return dict(gateway.metadata(call.who, call.path["name"]))
+        return dict(await gateway.metadata(call.who, call.path["name"]))
 
     one = "/api/v1/endpoints/{name:path}"
     return [

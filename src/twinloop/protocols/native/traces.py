@@ -67,11 +67,11 @@ def routes(tracing: Tracing, lineage: Lineage, registry: Registry) -> list[Route
         await tracing.flush()
         graph = await lineage.impact(call.who, await _key(registry, call.who, query.node))
         kinds = [node.kind for node in graph.nodes if node.key != graph.root]
+        releases = kinds.count("release")
+        revisions = sum(1 for node in graph.nodes if is_digest(node.key) and node.key != graph.root)
         counts: wire.Touched = {
-            "revisions": sum(
-                1 for node in graph.nodes if node.digest and is_digest(node.key) and node.key != graph.root
-            ),
-            "releases": kinds.count("release"),
+            "revisions": revisions - releases,
+            "releases": releases,
             "traces": graph.leaves,
         }
         return {**encode.graph(graph), "counts": counts}

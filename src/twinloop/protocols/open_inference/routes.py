@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from starlette.responses import Response
@@ -11,7 +12,7 @@ from twinloop.control.gateway.service import Gateway
 from twinloop.control.releases.answers import PredictAnswer
 from twinloop.control.releases.model import Traffic
 from twinloop.core.errors import Conflict, InvalidInput, NotFound
-from twinloop.protocols.http import Call, route
+from twinloop.protocols.http import Call, reply, route
 from twinloop.protocols.open_inference import translate
 from twinloop.protocols.open_inference.errors import OPEN_INFERENCE
 from twinloop.protocols.open_inference.wire import ModelMetadata, ModelReady, ServerMetadata
@@ -20,8 +21,11 @@ from twinloop.version import __version__
 _LENGTH_HEADER = "inference-header-content-length"
 
 
-def routes(gateway: Gateway) -> list[Route]:
-    """Server and model metadata, readiness, and inference on the gateway's predict endpoints."""
+def routes(gateway: Gateway, ready: Callable[[], bool]) -> list[Route]:
+    """Server and model metadata, readiness, and inference on the gateway's predict endpoints.
+
+    ``ready`` tells whether everything live is loaded.
+    """
 
     async def server(call: Call) -> ServerMetadata:
         """Name, version and extensions of the server."""
@@ -31,14 +35,14 @@ def routes(gateway: Gateway) -> list[Route]:
         """The server answers."""
         return {"live": True}
 
-    async def ready(call: Call) -> dict[str, bool]:
-        """The server answers requests."""
-        return {"ready": True, "live": True}
+    async def readiness(call: Call) -> Response:
+        """Everything live is loaded: 200, or 503 while it is not."""
+        return reply({"ready": ready(), "live": True}, 200 if ready() else 503)
 
     async def metadata(call: Call) -> ModelMetadata:
         """Inputs, outputs and versions of a predict endpoint."""
         traffic = _predict_endpoint(gateway, call)
-        described = gateway.metadata(call.who, traffic.endpoint)
+        described = await gateway.metadata(call.who, traffic.endpoint)
         return translate.model_metadata(traffic.endpoint, _versions(traffic), described)
 
     async def model_ready(call: Call) -> ModelReady:
@@ -52,7 +56,7 @@ def routes(gateway: Gateway) -> list[Route]:
             raise InvalidInput("The body is compressed, which this path does not take. Send it uncompressed.")
         parsed = translate.parse_body(await call.body(), call.headers.get(_LENGTH_HEADER))
         traffic = _predict_endpoint(gateway, call)
-        described = gateway.metadata(call.who, traffic.endpoint)
+        described = await gateway.metadata(call.who, traffic.endpoint)
         translate.check_outputs(parsed.request, described)
         answer = await gateway.answer(call.who, traffic.endpoint, translate.predict_request(parsed, described))
         assert isinstance(answer.value, PredictAnswer)
@@ -76,7 +80,7 @@ def routes(gateway: Gateway) -> list[Route]:
         route(OPEN_INFERENCE, "GET", "/v2", server, public=True),
         route(OPEN_INFERENCE, "GET", "/v2/", server, public=True),
         route(OPEN_INFERENCE, "GET", "/v2/health/live", live, public=True),
-        route(OPEN_INFERENCE, "GET", "/v2/health/ready", ready, public=True),
+        route(OPEN_INFERENCE, "GET", "/v2/health/ready", readiness, public=True),
         *(route(OPEN_INFERENCE, "POST", f"{path}/infer", infer) for path in (version, model)),
         *(route(OPEN_INFERENCE, "GET", f"{path}/ready", model_ready) for path in (version, model)),
         *(route(OPEN_INFERENCE, "GET", path, metadata) for path in (version, model)),
