@@ -51,7 +51,7 @@ def target() -> Scripted:
 def url(target: Scripted, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder: Path = tmp_path_factory.mktemp("open-inference")
     targets = {"flight-delay": target, "team/delay": target, "handbook": Scripted("chat")}
-    with answering(folder, targets, routes) as address:
+    with answering(folder, targets, lambda gateway: routes(gateway, lambda: True)) as address:
         yield address
 
 
