@@ -132,6 +132,7 @@ class LlmLane:
     documents: Documents
     indexes: Indexes
     index_evaluation: IndexEvaluation
+    opened: OpenIndexes
     types: list[EndpointType]
 
     @classmethod
@@ -142,6 +143,7 @@ class LlmLane:
             documents=Documents(registry, blobs, engines.parser),
             indexes=Indexes(registry, blobs, embedders),
             index_evaluation=IndexEvaluation(registry, opened, embedders, evidence),
+            opened=opened,
             types=[
                 ChatEndpoint(engines.generators, opened, embedders),
                 SearchEndpoint(opened, embedders),
@@ -211,6 +213,7 @@ class App:
 
     async def aclose(self) -> None:
         """Let requests' traces reach the store, close engines, let go of the home."""
+        self.llm.opened.leave()
         await self.gateway.aclose()
         await self.engines.aclose()
         await self.tracing.aclose()

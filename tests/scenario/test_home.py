@@ -93,3 +93,10 @@ def test_a_setting_that_is_wrong_is_said_at_start(tmp_path: Path, monkeypatch: p
     refused = up("--home", str(tmp_path / "home"))
     assert refused.returncode == 2
     assert "TWINLOOP_PROT" in refused.stderr
+
+
+def test_asked_to_end_the_server_closes_everything_and_exits_0(tmp_path: Path) -> None:
+    server = ServerProcess(tmp_path / "home")
+    assert server.stop() == 0
+    assert (tmp_path / "home" / "lock").read_bytes() == b""
+    assert not (tmp_path / "home" / "twinloop.db-wal").exists()

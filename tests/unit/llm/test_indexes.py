@@ -132,3 +132,17 @@ async def test_simulated_queries_are_words_of_their_chunk_and_repeatable(lane: L
     assert len(queries[0].text.split()) == 6
     assert set(queries[0].text.split()) <= set(index.chunks[0].text.split())
     await index.aclose()
+
+
+async def test_vectors_leave_the_engine_with_the_last_release_but_stay_when_the_process_ends(lane: Lane) -> None:
+    built = await lane.build("docs", (await lane.ingest("docs", {"h.md": HARBOUR})).documents)
+    revision = await lane.registry.get(WHO, built.index)
+    first, second = await lane.opened.open(revision), await lane.opened.open(revision)
+    await first.aclose()
+    assert await lane.opened.engine.exists(revision.digest)
+    await second.aclose()
+    assert not await lane.opened.engine.exists(revision.digest)
+    last = await lane.opened.open(revision)
+    lane.opened.leave()
+    await last.aclose()
+    assert await lane.opened.engine.exists(revision.digest)

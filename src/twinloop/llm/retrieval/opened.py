@@ -63,6 +63,11 @@ class OpenIndexes:
         self._holders: dict[str, int] = defaultdict(int)
         self._chunks: dict[str, tuple[IndexedChunk, ...]] = {}
         self._lock = asyncio.Lock()
+        self._leaving = False
+
+    def leave(self) -> None:
+        """From now on give indexes back without dropping them: the process ends, and the next one finds them there."""
+        self._leaving = True
 
     async def open(self, revision: Revision) -> OpenIndex:
         """Raises StorageCorrupt when the index's file is damaged, StorageFull when the engine has no room."""
@@ -81,4 +86,5 @@ class OpenIndexes:
             self._holders[digest] -= 1
             if self._holders[digest] == 0:
                 del self._holders[digest], self._chunks[digest]
-                await self.engine.drop(digest)
+                if not self._leaving:
+                    await self.engine.drop(digest)
