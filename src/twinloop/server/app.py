@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -9,20 +11,37 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from twinloop.compose import App
-from twinloop.core.errors import InvalidInput, NotFound
+from twinloop.control.security.model import Principal
+from twinloop.control.security.service import Keys
+from twinloop.core.errors import InvalidInput, NotFound, Unauthenticated
+from twinloop.protocols.http import Authenticate
 from twinloop.server.console import Console
 from twinloop.server.dispatch import Dispatch
 from twinloop.server.guard import Guard
 from twinloop.server.routes import all_routes, is_api, refuse
 
 
-def application(app: App) -> Guard:
-    """The ASGI application of ``app``. Its life is the App's: open before, close after."""
+def application(app: App, *, loopback: bool = True) -> Guard:
+    """The ASGI application of ``app``. Its life is the App's: open before, close after.
+
+    Not on ``loopback``, any name may be asked for and every request needs a key, also when the last one is revoked.
+    """
     routes = all_routes(app)
     starlette = Starlette(routes=[*routes, _pages(Console())], exception_handlers={HTTPException: _http_error})
     starlette.router.redirect_slashes = False
-    starlette.state.authenticate = app.keys.authenticate
-    return Guard(Dispatch(starlette, routes), app.settings.loopback, refuse)
+    starlette.state.authenticate = app.keys.authenticate if loopback else _with_key(app.keys)
+    return Guard(Dispatch(starlette, routes), loopback, refuse)
+
+
+def _with_key(keys: Keys) -> Authenticate:
+    def authenticate(headers: Mapping[str, str]) -> Principal:
+        if not keys.any:
+            raise Unauthenticated(
+                "No key is in force. Stop this server and make one: twinloop keys create NAME --role admin"
+            )
+        return keys.authenticate(headers)
+
+    return authenticate
 
 
 def _pages(console: Console) -> Route:

@@ -86,7 +86,7 @@ def url_of(settings: Settings, listener: socket.socket) -> str:
 
 async def _answer(app: App, listener: socket.socket) -> None:
     config = uvicorn.Config(
-        application(app),
+        application(app, loopback=app.settings.loopback),
         http="httptools",
         lifespan="off",
         access_log=False,

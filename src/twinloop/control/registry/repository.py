@@ -154,7 +154,7 @@ def count(connection: Connection, tenant: str) -> dict[str, int]:
     rows = connection.execute(
         select(revisions.c.kind, func.count()).where(revisions.c.tenant == tenant).group_by(revisions.c.kind)
     )
-    return dict(rows.tuples().all())
+    return {row[0]: row[1] for row in rows}
 
 
 def move_alias(connection: Connection, tenant: str, revision: Revision, alias: str, at_ns: int, by: str) -> None:
