@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NAN = float("nan")
+_FEW = 32
+"""Up to so many rows, one conversion of everything is quicker than one for each column."""
 
 
 def fit(columns: Mapping[str, Sequence[Any]], numbers: Sequence[str], categories: Sequence[str]) -> tuple[Input, ...]:
@@ -41,19 +43,22 @@ class Encoder:
         """
         import numpy as np
 
-        found = np.empty((rows, len(self._inputs)), dtype=np.float32)
-        for place, (item, codes) in enumerate(zip(self._inputs, self._codes, strict=True)):
+        found = []
+        for item, codes in zip(self._inputs, self._codes, strict=True):
             values = columns.get(item.name)
             if values is None:
                 raise InvalidInput(f"The input {item.name!r} is missing. Give a column with this name.")
             if item.type == "category":
-                found[:, place] = [
-                    codes.get(value if type(value) is str else str(value), _NAN) for value in _plain(values)
-                ]
+                found.append([codes.get(v if type(v) is str else str(v), _NAN) for v in _plain(values)])
             else:
-                with np.errstate(over="ignore"):  # beyond float32 is infinity, which models take
-                    found[:, place] = _numbers(item.name, values)
-        return found
+                found.append(_numbers(item.name, values))
+        with np.errstate(over="ignore"):  # beyond float32 is infinity, which models take
+            if rows <= _FEW:
+                return np.ascontiguousarray(np.array(found, dtype=np.float32).reshape(len(found), rows).T)
+            whole = np.empty((rows, len(found)), dtype=np.float32)
+            for place, column in enumerate(found):
+                whole[:, place] = column
+            return whole
 
 
 def _plain(values: Any) -> Sequence[Any]:
