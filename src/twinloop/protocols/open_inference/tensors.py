@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import struct
+import sys
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -38,7 +39,7 @@ DATA_TYPES = {
     **{f"FP{bits}": DataType("float", f"<f{bits // 8}") for bits in (16, 32, 64)},
     "BYTES": DataType("bytes", ""),
 }
-_LARGEST_FLOAT = {"FP16": 65504.0, "FP32": 3.4028235677973366e38, "FP64": math.inf}
+_LARGEST_FLOAT = {"FP16": 65504.0, "FP32": 3.4028235677973366e38, "FP64": sys.float_info.max}
 
 
 def data_type(tensor: str, name: str) -> DataType:

@@ -105,6 +105,14 @@ def test_infinities_are_refused() -> None:
         tensors.from_bytes("x", "FP64", [1], memoryview(np.array([math.inf]).tobytes()))
 
 
+@pytest.mark.parametrize(
+    ("datatype", "value"), [("FP64", 10**400), ("FP64", -(10**309)), ("FP32", 10**39), ("FP16", 70_000)]
+)
+def test_numbers_beyond_their_datatype_are_refused(datatype: str, value: int) -> None:
+    with pytest.raises(InvalidInput, match=datatype):
+        tensors.from_json("x", datatype, [1], [value])
+
+
 @pytest.mark.parametrize("raw", [b"\x05\x00\x00\x00abc", b"\x01\x00", b"\xff\xff\xff\xffabc"])
 def test_bytes_that_end_within_an_element_are_refused(raw: bytes) -> None:
     with pytest.raises(InvalidInput, match="within an element"):
