@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -17,11 +17,18 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, source: AsyncGenerator[bytes, None], headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        source: AsyncGenerator[bytes, None],
+        headers: Mapping[str, str],
+        close: Callable[[], Awaitable[None]],
+    ) -> None:
+        """``close`` ends what ``source`` reads from; it is called even when ``source`` was never begun."""
         self._source = source
+        self._close = close
         self.status_code = 200
         self.background = None
-        self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no", **(headers or {})})
+        self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         answering = asyncio.current_task()
@@ -38,7 +45,10 @@ class EventStream(Response):
                 raise
         finally:
             watcher.cancel()
-            await self._source.aclose()
+            try:
+                await self._source.aclose()
+            finally:
+                await self._close()
 
 
 async def _cancel_when_gone(receive: Receive, answering: asyncio.Task[object]) -> None:

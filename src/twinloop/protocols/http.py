@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol, TypedDict, TypeVar, Unpack, overlo
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from twinloop.control.security.model import Principal, Role
@@ -160,12 +160,6 @@ _encoder = msgspec.json.Encoder()
 
 def reply(value: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(_encoder.encode(value), status, dict(headers or {}), "application/json")
-
-
-def events(source: AsyncIterator[bytes], headers: Mapping[str, str] | None = None) -> StreamingResponse:
-    """Server-sent events; each item of ``source`` is a whole event with its blank line."""
-    all_headers = {"cache-control": "no-cache", "x-accel-buffering": "no", **(headers or {})}
-    return StreamingResponse(source, 200, all_headers, "text/event-stream")
 
 
 Handler = Callable[[Call], Awaitable[Any]]

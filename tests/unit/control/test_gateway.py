@@ -8,7 +8,7 @@ from tests.toys import Toy
 from twinloop.control.gateway.variants import share
 from twinloop.control.releases.answers import ChatRequest, EmbedRequest, Message
 from twinloop.control.security.model import LOCAL_ADMIN
-from twinloop.core.errors import InvalidInput, NotFound
+from twinloop.core.errors import InvalidInput, NotFound, Unavailable
 
 WAIT = ChatRequest((Message("user", "wait"),))
 
@@ -36,10 +36,39 @@ async def test_a_caller_that_goes_away_ends_the_answer_and_leaves_a_trace(toy: T
     await toy.release(await toy.word("one"))
     reply = await toy.gateway.stream(LOCAL_ADMIN, "say", WAIT)
     assert (await anext(reply.deltas)).text == "one"
-    await reply.deltas.aclose()  # type: ignore[attr-defined]
+    await reply.deltas.aclose()
     (trace,) = await toy.tracing.newest(LOCAL_ADMIN)
     assert (trace.status, trace.release) == ("error", "say@1")
     assert (await toy.tracing.get(LOCAL_ADMIN, trace.trace_id)).spans[-1].message == "The client went away."
+
+
+async def test_an_answer_that_nobody_began_to_read_ends_when_it_is_closed(toy: Toy) -> None:
+    await toy.release(await toy.word("one"))
+    reply = await toy.gateway.stream(LOCAL_ADMIN, "say", WAIT)
+    await reply.deltas.aclose()
+    await reply.deltas.aclose()
+    (trace,) = await toy.tracing.newest(LOCAL_ADMIN)
+    assert trace.status == "error"
+    assert toy.table.row("default", "say").live.in_flight == 0  # type: ignore[union-attr]
+
+
+async def test_requests_to_an_endpoint_that_is_being_loaded_wait_for_it(toy: Toy) -> None:
+    await toy.release(await toy.word("one"))
+    row = toy.table.row("default", "say")
+    toy.table.announce("default", row.traffic)
+    asking = asyncio.create_task(toy.gateway.stream(LOCAL_ADMIN, "say", ChatRequest((Message("user", "x"),))))
+    await asyncio.sleep(0.05)
+    assert not asking.done()
+    await toy.table.switch("default", row.traffic)
+    assert (await asking).release == "say@1"
+    await (await asking).deltas.aclose()
+
+
+async def test_an_endpoint_that_cannot_be_loaded_says_why(toy: Toy) -> None:
+    await toy.release(await toy.word("one"))
+    toy.table.mark_broken("default", toy.table.row("default", "say").traffic, "its weights are gone")
+    with pytest.raises(Unavailable, match="its weights are gone"):
+        await toy.gateway.stream(LOCAL_ADMIN, "say", WAIT)
 
 
 async def test_many_requests_at_once_each_leave_one_trace(toy: Toy) -> None:

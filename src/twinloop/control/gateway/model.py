@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import NamedTuple
+from collections.abc import AsyncIterator
+from typing import NamedTuple, Protocol
 
 from twinloop.control.releases.answers import Answer, ChatDelta
 from twinloop.control.releases.model import Release, Traffic
@@ -18,10 +18,20 @@ class Reply(NamedTuple):
     trace_id: str
 
 
+class Deltas(Protocol):
+    """The pieces of an answer as they come. Whoever is given one closes it, read to its end or not."""
+
+    def __aiter__(self) -> AsyncIterator[ChatDelta]: ...
+
+    async def __anext__(self) -> ChatDelta: ...
+
+    async def aclose(self) -> None: ...
+
+
 class StreamReply(NamedTuple):
     """An answer under way. Close ``deltas`` to stop it; its trace is written when it ends, however it ends."""
 
-    deltas: AsyncGenerator[ChatDelta, None]
+    deltas: Deltas
     release: str
     trace_id: str
 

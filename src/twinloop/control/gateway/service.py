@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from twinloop.control.gateway.model import Loaded, Reply, StreamReply, Variants
+from twinloop.control.gateway.flight import Flight, Following
+from twinloop.control.gateway.model import Reply, StreamReply, Variants
 from twinloop.control.gateway.ports import NoObserver, Observer
 from twinloop.control.gateway.variants import VariantTable
 from twinloop.control.releases.answers import (
-    ChatDelta,
     ChatRequest,
     EmbedRequest,
     EndpointKind,
@@ -21,7 +20,6 @@ from twinloop.control.releases.answers import (
     SearchRequest,
 )
 from twinloop.control.security.model import LOCAL_ADMIN, Principal, Role
-from twinloop.control.tracing.model import Recorder, SpanBuilder, Trace, TraceLink
 from twinloop.control.tracing.service import Tracing
 from twinloop.core.errors import DeadlineExceeded, InvalidInput, Unavailable
 
@@ -50,14 +48,24 @@ class Gateway:
         self._deadline_s = deadline_s
         self._shadows: set[asyncio.Task[None]] = set()
 
-    async def answer(self, who: Principal, endpoint: str, request: Request, *, sticky: str | None = None) -> Reply:
+    async def answer(
+        self,
+        who: Principal,
+        endpoint: str,
+        request: Request,
+        *,
+        sticky: str | None = None,
+        number: int | None = None,
+    ) -> Reply:
         """Answer at once; a chat is answered whole with ``stream``.
+
+        ``number`` asks a certain release that is in memory instead of letting ``sticky`` choose.
 
         Raises:
             NotFound: no such endpoint. Unavailable: it cannot answer now. DeadlineExceeded: it took too long.
             InvalidInput: the request does not fit the endpoint or its release.
         """
-        flight = await self._begin(who, endpoint, request, sticky)
+        flight = await self._begin(who, endpoint, request, sticky, number)
         try:
             async with asyncio.timeout(self._deadline_s):
                 value = await flight.loaded.target.answer(request, flight.root)
@@ -78,7 +86,7 @@ class Gateway:
         self, who: Principal, endpoint: str, request: ChatRequest, *, sticky: str | None = None
     ) -> StreamReply:
         """Answer a chat in pieces. The first piece is waited for here, so that what goes wrong before it is raised."""
-        flight = await self._begin(who, endpoint, request, sticky)
+        flight = await self._begin(who, endpoint, request, sticky, None)
         deltas = flight.loaded.target.stream(request, flight.root)
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -91,7 +99,7 @@ class Gateway:
             await flight.end(error)
             raise
         self._shadow(who, endpoint, request, flight.row)
-        return StreamReply(_follow(first, deltas, flight), flight.loaded.release.ref, flight.root.trace_id)
+        return StreamReply(Following(first, deltas, flight), flight.loaded.release.ref, flight.root.trace_id)
 
     def endpoints(self, who: Principal, type: EndpointKind | None = None) -> list[Variants]:
         """The endpoints of the tenant, by name; ``type`` narrows them."""
@@ -114,22 +122,24 @@ class Gateway:
         await asyncio.gather(*self._shadows, return_exceptions=True)
         await self._table.aclose()
 
-    async def _begin(self, who: Principal, endpoint: str, request: Request, sticky: str | None) -> _Flight:
+    async def _begin(
+        self, who: Principal, endpoint: str, request: Request, sticky: str | None, number: int | None
+    ) -> Flight:
         who.require(Role.viewer)
         await self._table.settled(who.tenant, endpoint)
         recorder = self._tracing.start()
         by = sticky or (recorder.trace_id if who == LOCAL_ADMIN else who.name)
-        loaded, row = self._table.choose(who.tenant, endpoint, by)
+        loaded, row = self._table.choose(who.tenant, endpoint, by, number)
         verb = _VERBS[type(request)]
         if row.traffic.type != verb:
             raise InvalidInput(f"{endpoint} answers {row.traffic.type}, not {verb}. Choose an endpoint of type {verb}.")
-        return _Flight(self._tracing, self._observer, self._table, who, loaded, row, recorder, verb)
+        return Flight(self._tracing, self._observer, self._table, who, loaded, row, recorder, verb)
 
     def _shadow(self, who: Principal, endpoint: str, request: Request, row: Variants) -> None:
         """Let the shadow answer too, unseen; it is skipped when it cannot keep up."""
         if row.shadow is None or len(self._shadows) >= _SHADOWS:
             return
-        flight = _Flight(
+        flight = Flight(
             self._tracing, self._observer, self._table, who, row.shadow, row, self._tracing.start(), row.traffic.type
         )
         flight.root.attributes["twinloop.shadow"] = True
@@ -138,93 +148,7 @@ class Gateway:
         task.add_done_callback(self._shadows.discard)
 
 
-class _Flight:
-    """One request under way on one release."""
-
-    __slots__ = ("_began", "_observer", "_recorder", "_table", "_tracing", "_verb", "_who", "loaded", "root", "row")
-
-    def __init__(
-        self,
-        tracing: Tracing,
-        observer: Observer,
-        table: VariantTable,
-        who: Principal,
-        loaded: Loaded,
-        row: Variants,
-        recorder: Recorder,
-        verb: str,
-    ) -> None:
-        self._tracing = tracing
-        self._observer = observer
-        self._table = table
-        self._who = who
-        self._recorder = recorder
-        self._verb = verb
-        self._began = time.perf_counter()
-        self.loaded = loaded
-        self.row = row
-        loaded.in_flight += 1
-        self.root: SpanBuilder = recorder.start(f"{verb} {loaded.release.endpoint}", None, "server")
-        self.root.attributes["twinloop.endpoint"] = loaded.release.endpoint
-        self.root.attributes["twinloop.release"] = loaded.release.ref
-
-    async def end(self, error: BaseException | None) -> None:
-        """Close the trace and let go of the release."""
-        root = self.root
-        if isinstance(error, asyncio.CancelledError | GeneratorExit):
-            root.fail("The client went away.")
-        elif error is not None:
-            root.fail(f"{type(error).__name__}: {error}")
-        elif root.status == "unset":
-            root.status = "ok"
-        root.end()
-        release = self.loaded.release
-        spans = tuple(self._recorder.spans)
-        self._tracing.emit(
-            self._who.tenant,
-            Trace(
-                trace_id=root.trace_id,
-                name=root.name,
-                start_ns=root.start_ns,
-                end_ns=spans[-1].end_ns,
-                status=root.status,
-                source="gateway",
-                principal=self._who.name,
-                endpoint=release.endpoint,
-                release=release.ref,
-                release_digest=release.digest,
-                span_count=len(spans),
-                summary=self._recorder.summary,
-                spans=spans,
-                links=(TraceLink("answered_by", release.digest), *self._recorder.links),
-            ),
-        )
-        self._observer.answered(
-            release.endpoint, release.ref, self._verb, root.status, time.perf_counter() - self._began
-        )
-        await self._table.release_one(self.loaded)
-
-
-async def _follow(
-    first: ChatDelta | None, deltas: AsyncIterator[ChatDelta], flight: _Flight
-) -> AsyncGenerator[ChatDelta, None]:
-    error: BaseException | None = None
-    try:
-        if first is not None:
-            yield first
-        async for delta in deltas:
-            yield delta
-    except BaseException as caught:
-        error = caught
-        raise
-    finally:
-        close = getattr(deltas, "aclose", None)
-        if close is not None:
-            await close()
-        await flight.end(error)
-
-
-async def _answer_unseen(flight: _Flight, request: Request, deadline_s: float) -> None:
+async def _answer_unseen(flight: Flight, request: Request, deadline_s: float) -> None:
     error: BaseException | None = None
     try:
         async with asyncio.timeout(deadline_s):

@@ -83,12 +83,20 @@ class VariantTable:
     def rows(self, tenant: str) -> list[Variants]:
         return [row for (owner, _), row in sorted(self._rows.items()) if owner == tenant]
 
-    def choose(self, tenant: str, endpoint: str, sticky: str) -> tuple[Loaded, Variants]:
-        """The release that answers ``sticky`` (a principal, user or trace): the same for the same canary and weight."""
+    def choose(self, tenant: str, endpoint: str, sticky: str, number: int | None = None) -> tuple[Loaded, Variants]:
+        """The release that answers ``sticky`` (a principal, user or trace): the same for the same canary and weight.
+
+        ``number`` names the release instead; it must be in memory.
+        """
         row = self.row(tenant, endpoint)
         if row.live is None:
             reason = self._broken.get((tenant, endpoint), "nothing is released there")
             raise Unavailable(f"{endpoint} cannot answer: {reason}.")
+        if number is not None:
+            for loaded in row.all():
+                if loaded.release.number == number:
+                    return loaded, row
+            raise NotFound(f"{endpoint}@{number} answers nothing now. See what does with: twinloop releases {endpoint}")
         if row.canary is not None and share(sticky, row.canary.release.digest) < row.traffic.weight:
             return row.canary, row
         return row.live, row

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncGenerator
 from typing import Any, TypedDict
 
 import msgspec
@@ -24,8 +25,11 @@ from twinloop.control.releases.answers import (
     Usage,
 )
 from twinloop.core.errors import InvalidInput, TwinloopError
-from twinloop.protocols.http import JSON, Call, events, reply, route
+from twinloop.protocols.event_stream import EventStream
+from twinloop.protocols.http import JSON, Call, InternalError, reply, route
 from twinloop.protocols.native.errors import NATIVE
+
+log = logging.getLogger("twinloop.protocols")
 
 _ROWS = 100_000
 _encoder = msgspec.json.Encoder()
@@ -110,7 +114,8 @@ def routes(gateway: Gateway) -> list[Route]:
             raise InvalidInput("messages is empty. Send at least one message with the role user.")
         stream = await gateway.stream(call.who, call.path["name"], request, sticky=_sticky(call))
         if body.stream:
-            return events(_chat_events(stream), _headers(stream.release, stream.trace_id))
+            headers = _headers(stream.release, stream.trace_id)
+            return EventStream(_chat_events(stream), headers, stream.deltas.aclose)
         return await _whole(stream)
 
     async def embed(call: Call, body: EmbedBody) -> Response:
@@ -182,7 +187,8 @@ async def _whole(stream: StreamReply) -> Response:
     )
 
 
-async def _chat_events(stream: StreamReply) -> AsyncIterator[bytes]:
+async def _chat_events(stream: StreamReply) -> AsyncGenerator[bytes, None]:
+    """The events of an answer; an error in the middle becomes an event, after which the stream ends."""
     finish, usage = "stop", Usage()
     try:
         async for delta in stream.deltas:
@@ -190,10 +196,18 @@ async def _chat_events(stream: StreamReply) -> AsyncIterator[bytes]:
             if delta.text or delta.citations:
                 yield _event({"delta": delta.text, "citations": delta.citations})
     except TwinloopError as error:
-        yield _event({"error": {"code": error.code, "message": error.message, "trace": stream.trace_id}})
+        yield _failure(error, stream.trace_id)
+        return
+    except Exception:
+        log.exception("The streamed answer %s failed", stream.trace_id)
+        yield _failure(InternalError("Something went wrong inside Twinloop; its log says what."), stream.trace_id)
         return
     end = {"done": True, "finish": finish, "declined": finish == "declined", "usage": usage}
     yield _event({**end, "release": stream.release, "trace": stream.trace_id})
+
+
+def _failure(error: TwinloopError, trace_id: str) -> bytes:
+    return _event({"error": {"code": error.code, "message": error.message, "trace": trace_id}})
 
 
 def _event(value: Any) -> bytes:

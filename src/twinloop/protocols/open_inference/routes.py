@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -11,7 +10,7 @@ from starlette.routing import Route
 from twinloop.control.gateway.service import Gateway
 from twinloop.control.releases.answers import PredictAnswer
 from twinloop.control.releases.model import Traffic
-from twinloop.core.errors import Conflict, InvalidInput, NotFound
+from twinloop.core.errors import InvalidInput, NotFound
 from twinloop.protocols.http import Call, reply, route
 from twinloop.protocols.open_inference import translate
 from twinloop.protocols.open_inference.errors import OPEN_INFERENCE
@@ -58,7 +57,13 @@ def routes(gateway: Gateway, ready: Callable[[], bool]) -> list[Route]:
         traffic = _predict_endpoint(gateway, call)
         described = await gateway.metadata(call.who, traffic.endpoint)
         translate.check_outputs(parsed.request, described)
-        answer = await gateway.answer(call.who, traffic.endpoint, translate.predict_request(parsed, described))
+        asked = call.path.get("version")
+        answer = await gateway.answer(
+            call.who,
+            traffic.endpoint,
+            translate.predict_request(parsed, described),
+            number=None if asked is None else int(asked),
+        )
         assert isinstance(answer.value, PredictAnswer)
         answered = translate.Answered(
             model=traffic.endpoint,
@@ -66,7 +71,6 @@ def routes(gateway: Gateway, ready: Callable[[], bool]) -> list[Route]:
             answer=answer.value,
             parameters={"twinloop_release": answer.release, "twinloop_trace": answer.trace_id},
         )
-        _check_answered(call.path.get("version"), answered.version)
         encoded = translate.inference_response(parsed.request, described, answered)
         headers = {"x-twinloop-release": answer.release, "x-twinloop-trace": answer.trace_id}
         if encoded.json_length is None:
@@ -103,10 +107,3 @@ def _versions(traffic: Traffic) -> list[str]:
 
 def _number(release: str) -> str:
     return release.rpartition("@")[2]
-
-
-def _check_answered(asked: Any, answered: str) -> None:
-    if asked is not None and asked != answered:
-        raise Conflict(
-            f"Version {answered} answered because a canary is under way. Leave the version out to accept either."
-        )

@@ -47,7 +47,8 @@ def routes(gateway: Gateway) -> list[Route]:
             return await _whole(wire.model, answer)
         include_usage = wire.stream_options is not None and wire.stream_options.include_usage is True
         writer = ChunkWriter(wire.model, int(time.time()), answer.release, answer.trace_id, include_usage)
-        return EventStream(chunks(answer.deltas, writer), _headers(answer.release, answer.trace_id))
+        headers = _headers(answer.release, answer.trace_id)
+        return EventStream(chunks(answer.deltas, writer), headers, answer.deltas.aclose)
 
     async def embeddings(call: Call) -> Response:
         """One vector per text, from an embed endpoint."""

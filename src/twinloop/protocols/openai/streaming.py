@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from twinloop.control.gateway.model import Deltas
 from twinloop.control.releases.answers import ChatDelta, Citation, Usage
 from twinloop.core.errors import TwinloopError
 from twinloop.protocols.http import InternalError
@@ -66,7 +67,7 @@ class ChunkWriter:
         return self._head + choice + self._rest + extra + b"}\n\n"
 
 
-async def chunks(deltas: AsyncGenerator[ChatDelta, None], writer: ChunkWriter) -> AsyncGenerator[bytes, None]:
+async def chunks(deltas: Deltas, writer: ChunkWriter) -> AsyncGenerator[bytes, None]:
     """Yield the events of an answer; an error in the middle becomes an error event, after which the stream ends.
 
     Closing this iterator closes ``deltas``, which stops the generation.
