@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 
 from twinloop.backends.migrate import FOLDER, all_tables, migrate, version
+from twinloop.backends.sqlite import open_store
 from twinloop.control.store.migrations import HEAD
 from twinloop.core.errors import StorageUnreadable
 
@@ -50,3 +52,19 @@ def test_a_database_of_a_newer_twinloop_is_left_alone(tmp_path: Path) -> None:
 def test_every_table_keeps_tenants_apart() -> None:
     without = [name for name, table in all_tables().tables.items() if "tenant" not in table.columns]
     assert without == []
+
+
+def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "x.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE traffic (n INTEGER)")
+    with pytest.raises(Exception, match="traffic"):
+        open_store(path)
+    with sqlite3.connect(path) as database:
+        assert [name for (name,) in database.execute("SELECT name FROM sqlite_master")] == ["traffic"]
+        database.execute("DROP TABLE traffic")
+    engine = create_engine(f"sqlite:///{path}")
+    open_store(path)
+    with engine.connect() as connection:
+        assert version(connection) == HEAD
+    engine.dispose()
