@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+
 from tests.serving import ServerProcess
 
 Answer = tuple[int, dict[str, str], bytes]

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+
 from tests.protocol.test_bad_input import send
 from tests.serving import ServerProcess
 

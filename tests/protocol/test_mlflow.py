@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.serving import ServerProcess
 
 POINT = {"run_id": "x", "key": "m", "value": 1, "timestamp": 1}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from tests.serving import ServerProcess
 
 import twinloop
+from tests.serving import ServerProcess
 from twinloop.core.errors import InvalidInput, NotFound
 from twinloop.sdk.runs import Runs
 

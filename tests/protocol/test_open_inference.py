@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import urllib3
-from tests.protocol.answering import Scripted, answering
 
+from tests.protocol.answering import Scripted, answering
 from twinloop.control.releases.answers import PredictAnswer, PredictRequest
 from twinloop.core.errors import InvalidInput
 from twinloop.protocols.open_inference.routes import routes

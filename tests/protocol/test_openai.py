@@ -14,8 +14,8 @@ from typing import Any
 import openai
 import pytest
 import urllib3
-from tests.protocol.answering import Scripted, answering
 
+from tests.protocol.answering import Scripted, answering
 from twinloop.control.releases.answers import (
     ChatDelta,
     ChatRequest,

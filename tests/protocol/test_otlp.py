@@ -21,6 +21,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import SpanKind
+
 from tests.serving import ServerProcess
 
 EXAMPLES = Path(__file__).parents[2].parent / "shared" / "data" / "conformance" / "otlp" / "examples"

@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.serving import ServerProcess
-
 import twinloop
+from tests.serving import ServerProcess
 from twinloop import Client
 from twinloop.core.digests import digest_bytes
 from twinloop.core.ids import new_span_id, new_trace_id

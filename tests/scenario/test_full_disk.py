@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.serving import ServerProcess
 
 import twinloop
+from tests.serving import ServerProcess
 from twinloop.core.errors import StorageFull
 
 

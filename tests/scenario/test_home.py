@@ -9,9 +9,9 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from tests.serving import ServerProcess
 
 import twinloop
+from tests.serving import ServerProcess
 
 
 def up(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -69,9 +69,7 @@ class Endpoints:
     def predict(self, name: str, rows: Sequence[Mapping[str, Any]], sticky: str | None = None) -> Json:
         """One output per row: {outputs: [{…}], release, trace}."""
         headers = {"x-twinloop-sticky": sticky} if sticky else None
-        return self._client.call(
-            "POST", f"/api/v1/endpoints/{name}/predict", {"rows": rows}, headers=headers
-        )
+        return self._client.call("POST", f"/api/v1/endpoints/{name}/predict", {"rows": rows}, headers=headers)
 
     def embed(self, name: str, texts: Sequence[str]) -> Json:
         """One vector per text: {vectors: [[…]], usage, release, trace}."""
@@ -79,6 +77,4 @@ class Endpoints:
 
     def search(self, name: str, query: str, k: int = 10) -> Json:
         """The nearest passages: {hits: […], release, trace}."""
-        return self._client.call(
-            "POST", f"/api/v1/endpoints/{name}/search", {"query": query, "k": k}
-        )
+        return self._client.call("POST", f"/api/v1/endpoints/{name}/search", {"query": query, "k": k})

@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.toys import Toy
 
+from tests.toys import Toy
 from twinloop.control.gateway.variants import share
 from twinloop.control.releases.answers import ChatRequest, EmbedRequest, Message
 from twinloop.control.security.model import LOCAL_ADMIN

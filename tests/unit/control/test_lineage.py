@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.toys import Toy
 
+from tests.toys import Toy
 from twinloop.control.lineage.model import CONTAINS
 from twinloop.control.lineage.service import Lineage
 from twinloop.control.registry.model import Parent

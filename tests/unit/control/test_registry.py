@@ -3,8 +3,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from tests.toys import Toy
 
+from tests.toys import Toy
 from twinloop.control.registry.model import Parent
 from twinloop.control.security.model import LOCAL_ADMIN, Principal, Role
 from twinloop.core.digests import Digest

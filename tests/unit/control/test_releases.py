@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from tests.toys import Toy
 
+from tests.toys import Toy
 from twinloop.control.evaluation.model import Condition
 from twinloop.control.releases.answers import ChatRequest, Message
 from twinloop.control.security.model import LOCAL_ADMIN, Principal, Role

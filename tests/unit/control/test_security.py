@@ -3,8 +3,8 @@ from __future__ import annotations
 import base64
 
 import pytest
-from tests.toys import Toy
 
+from tests.toys import Toy
 from twinloop.control.security.model import LOCAL_ADMIN, Principal, Role
 from twinloop.control.security.redaction import MASK, redact
 from twinloop.control.security.service import Keys

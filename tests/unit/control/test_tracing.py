@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.toys import Toy
 
+from tests.toys import Toy
 from twinloop.backends.spool import FileSpool
 from twinloop.compose import write_trace_lineage
 from twinloop.control.security.model import LOCAL_ADMIN

@@ -4,8 +4,8 @@ from contextlib import aclosing
 
 import msgspec
 import pytest
-from tests.unit.llm.lane import WHO, Lane, ask, recording
 
+from tests.unit.llm.lane import WHO, Lane, ask, recording
 from twinloop.control.releases.answers import ChatRequest, EmbedRequest, Message
 from twinloop.core.errors import InvalidInput
 from twinloop.llm.prompts.model import Prompt, Retrieval, Sampling

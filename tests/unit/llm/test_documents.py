@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.llm.lane import WHO, Lane
 
+from tests.unit.llm.lane import WHO, Lane
 from twinloop.control.security.model import DEFAULT_TENANT, Principal, Role
 from twinloop.core.digests import digest_bytes
 from twinloop.core.errors import Forbidden, InvalidInput

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.unit.llm.lane import WHO, Lane, recording
 
+from tests.unit.llm.lane import WHO, Lane, recording
 from twinloop.control.releases.answers import SearchAnswer, SearchRequest
 from twinloop.core.errors import InvalidInput, Refused
 from twinloop.llm.documents.chunks import Chunker
@@ -102,7 +102,7 @@ async def test_a_search_endpoint_finds_chunks_and_links_the_trace_to_their_docum
     assert (hit.document, hit.quote) == ("document/docs/k.md@1", "Soup is cooked at noon.")
     assert KITCHEN[hit.start : hit.end] == hit.quote
     assert len(answer.hits) == 2
-    assert [(link.role, link.via["name"]) for link in recorder.links if link.via][0] == (
+    assert next((link.role, link.via["name"]) for link in recorder.links if link.via) == (
         "retrieved",
         "docs/k.md#Kitchen",
     )

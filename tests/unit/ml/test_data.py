@@ -5,8 +5,8 @@ from datetime import UTC, date, datetime
 
 import pyarrow as pa
 import pytest
-from tests.unit.ml.lane import ME, Lane, hour, table
 
+from tests.unit.ml.lane import ME, Lane, hour, table
 from twinloop.core.errors import Forbidden, InvalidInput, NotFound
 from twinloop.ml.data.model import FileInput
 from twinloop.sdk import tables

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
 from tests.unit.ml.lane import ME, Lane, hour, micros
 from tests.unit.ml.trees import online, trained
-
 from twinloop.control.registry.model import Revision
 from twinloop.control.releases.answers import PredictAnswer, PredictRequest, SearchRequest
 from twinloop.control.tracing.model import Recorder

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.ml.lane import ME, START, Lane, hour, micros, open_lane, table
 
+from tests.unit.ml.lane import ME, START, Lane, hour, micros, open_lane, table
 from twinloop.core.errors import InvalidInput
 from twinloop.ml.features.model import (
     Column,

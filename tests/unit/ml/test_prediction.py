@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.unit.ml.lane import ME, Lane, hour
 from tests.unit.ml.test_deployment import activate, ask
 from tests.unit.ml.trees import columns, online, trained
-
 from twinloop.core.errors import InvalidInput
 from twinloop.ml.prediction.model import BatchRequest, EvaluationRequest
 from twinloop.ml.training.model import Draft

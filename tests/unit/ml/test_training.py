@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from tests.unit.ml.lane import ME, Lane
 from tests.unit.ml.trees import online, trained
-
 from twinloop.core.errors import InvalidInput, NotFound, Refused
 from twinloop.ml.training.encoding import Encoder, fit
 from twinloop.ml.training.model import Draft, Input

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import xgboost
-from tests.unit.ml.lane import ME, Lane, hour, micros
 
+from tests.unit.ml.lane import ME, Lane, hour, micros
 from twinloop.control.registry.model import Revision
 from twinloop.ml.features.model import Column, FeatureView, Rate
 from twinloop.ml.training.encoding import Encoder, fit
