@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 import twinloop as tl
+from twinloop.cli.story.handbook import Handbook
+from twinloop.cli.story.teller import Teller, example
 
 ROOT = Path(__file__).parent.parent.parent
-HANDBOOK = ROOT / "examples" / "handbook"
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def story() -> ModuleType:
-    spec = spec_from_file_location("handbook_story", HANDBOOK / "story.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")
@@ -38,82 +24,87 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tl.Client]:
 
 
 @pytest.fixture(scope="module")
-def told(story: ModuleType, client: tl.Client) -> Any:
-    lines: list[str] = []
-    return story.tell(client, ROOT / "docs", lines.append)
+def told(client: tl.Client, tmp_path_factory: pytest.TempPathFactory) -> Handbook:
+    """The chapter as the demo tells it, over the project's own documents."""
+    chapter = Handbook(Teller(client), tmp_path_factory.mktemp("copy") / "docs", None, None)
+    chapter.tell()
+    return chapter
 
 
-def answer_of(client: tl.Client, trace: str) -> dict[str, Any]:
-    root = next(span for span in client.traces.get(trace)["spans"] if span["parent_id"] is None)
-    attributes: dict[str, Any] = root["attributes"]
-    return attributes
+def root_span(client: tl.Client, trace: str) -> dict[str, Any]:
+    return next(span for span in client.traces.get(trace)["spans"] if span["parent_id"] is None)
 
 
-def test_three_questions_are_answered_and_the_one_without_an_answer_is_declined(client: tl.Client, told: Any) -> None:
-    questions = import_module("questions")
-    for question, trace in zip(questions.ANSWERABLE, told.answered, strict=False):
-        attributes = answer_of(client, trace)
-        assert attributes["twinloop.question"] == question.text
-        assert question.expect in attributes["twinloop.answer"]
-        assert "[1]" in attributes["twinloop.answer"]
-    assert client.traces.get(told.declined)["summary"]["declined"] is True
+def test_three_questions_are_answered_and_the_one_without_an_answer_is_declined(
+    client: tl.Client, told: Handbook
+) -> None:
+    expected = {question.text: question.expect for question in told.questions.ANSWERABLE}
+    answered = [answer for answer in told.answers if answer["question"] in expected]
+    assert len(answered) == 3
+    for answer in answered:
+        assert expected[answer["question"]] in answer["text"]
+        assert "[1]" in answer["text"]
+        attributes = root_span(client, answer["trace"])["attributes"]
+        assert (attributes["twinloop.question"], attributes["twinloop.answer"]) == (answer["question"], answer["text"])
+    declined = next(answer for answer in told.answers if answer["question"] == told.questions.UNANSWERABLE)
+    assert declined["declined"]
+    assert declined["citations"] == []
+    assert client.traces.get(declined["trace"])["summary"]["declined"] is True
 
 
 def test_after_one_document_changed_only_its_text_is_embedded_and_the_answer_cites_it(
-    client: tl.Client, told: Any
+    client: tl.Client, told: Handbook
 ) -> None:
-    change = import_module("questions").CHANGE
+    change = told.questions.CHANGE
     first, second = told.indexed
-    assert (second["embedded"], second["reused"]) == (
-        second["chunks"] - second["reused"],
-        first["chunks"] - second["removed"],
-    )
     assert second["embedded"] <= 3
-    assert told.changed == f"document/handbook/{change.path}@2"
-    before, after = (answer_of(client, trace)["twinloop.answer"] for trace in told.answered[-2:])
-    assert "30 s" in before
-    assert "45 s" in after
-    answer = client.chat.ask("handbook", change.question)
+    assert second["reused"] == first["chunks"] - second["removed"]
+    assert second["chunks"] == second["embedded"] + second["reused"]
+    answer = told.answers[-1]
+    assert answer["question"] == change.question
+    assert "45 s" in answer["text"]
+    assert answer["release"] == told.second != told.first
     citation = answer["citations"][0]
-    text = client.documents.text(citation["document"])
-    assert text[citation["start"] : citation["end"]] == citation["quote"]
+    assert citation["document"] == f"document/handbook/{change.path}@2"
     assert "45 s" in citation["quote"]
-    assert answer["release"] == told.releases[-1]
+    assert client.documents.text(citation["document"])[citation["start"] : citation["end"]] == citation["quote"]
 
 
 def test_why_leads_from_an_answer_to_the_chunk_the_document_the_prompt_and_the_generator(
-    client: tl.Client, told: Any
+    client: tl.Client, told: Handbook
 ) -> None:
-    graph = client.lineage.why(told.answered[-1])
+    graph = client.lineage.why(told.answers[-1]["trace"])
     kinds = {node["kind"] for node in graph["nodes"]}
     assert {"trace", "release", "prompt", "generator", "index", "embedder", "document", "chunk"} <= kinds
     assert "cited" in {edge["role"] for edge in graph["edges"]}
 
 
-def test_impact_of_the_changed_document_lists_the_answer_that_cited_it(client: tl.Client, told: Any) -> None:
-    graph = client.lineage.impact(told.changed)
-    assert f"trace:{told.answered[-1]}" in {node["key"] for node in graph["nodes"]}
-    assert f"trace:{told.answered[0]}" not in {node["key"] for node in graph["nodes"]}
+def test_impact_of_the_changed_document_lists_the_answer_that_cited_it_and_no_earlier_one(
+    client: tl.Client, told: Handbook
+) -> None:
+    graph = client.lineage.impact(told.answers[-1]["citations"][0]["document"])
+    touched = {node["key"] for node in graph["nodes"]}
+    assert f"trace:{told.answers[-1]['trace']}" in touched
+    assert f"trace:{told.answers[0]['trace']}" not in touched
 
 
-def test_telling_it_again_changes_nothing_that_is_declared(client: tl.Client, told: Any) -> None:
+def test_telling_it_again_changes_nothing_that_is_declared(client: tl.Client, told: Handbook) -> None:
     from twinloop.sdk.plan import planned
-    from twinloop.sdk.project import load_project
 
-    with planned(client, load_project(HANDBOOK)) as plan:
+    with planned(client, example("handbook")) as plan:
         assert plan.changes == ()
 
 
 def test_a_folder_of_the_users_own_is_read_whatever_it_holds(
-    story: ModuleType, client: tl.Client, told: Any, tmp_path: Path
+    client: tl.Client, told: Handbook, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "mine"
-    shutil.copytree(HANDBOOK / "calibration" / "ferry", folder)
+    shutil.copytree(ROOT / "examples" / "handbook" / "calibration" / "ferry", folder)
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 no")
-    lines: list[str] = []
-    mine = story.tell(client, folder, lines.append)
-    assert mine.changed == ""
-    assert any("refused broken.pdf" in line for line in lines)
+    mine = Handbook(Teller(client), tmp_path / "copy", folder, None)
+    mine.tell()
+    assert "refused broken.pdf" in capsys.readouterr().out
+    assert "1871" in mine.answers[-1]["text"]
     answer = client.chat.ask("handbook", "What do engineers wear?")
     assert "orange overalls" in answer["text"]
     assert answer["citations"][0]["document"].startswith("document/handbook/crew.md@")

@@ -34,7 +34,9 @@ class Handbook:
         self._copy = copy
         self._documents = documents
         self._provider = provider
-        self._questions: Any = None
+        self.questions: Any = None
+        self.indexed: list[dict[str, Any]] = []
+        self.answers: list[dict[str, Any]] = []
         self.trace = ""
         self.document = ""
         self.first = ""
@@ -51,7 +53,7 @@ class Handbook:
 
     @property
     def _unanswerable(self) -> str:
-        return str(self._questions.UNANSWERABLE)
+        return str(self.questions.UNANSWERABLE)
 
     def _build(self) -> None:
         teller = self._teller
@@ -59,21 +61,27 @@ class Handbook:
         teller.chapter(f"Handbook: read {source}, cut, embed, index and measure")
         project = example("handbook")
         self._project = project
-        self._questions = _module(project.folder / "questions.py")
+        self.questions = _module(project.folder / "questions.py")
         shutil.rmtree(self._copy, ignore_errors=True)
         if not source.is_dir():
             raise NotFound(f"There is no folder {source}. Name one with --documents.")
         shutil.copytree(source, self._copy)
         teller.apply(project)
         self._register_provider()
-        made = teller.run(project, "handbook", folder=str(self._copy))
-        index = made["index"]
+        index = self._index()
         teller.say(f"{index['documents']} documents, {index['chunks']} chunks in {index['index']}")
         teller.chapter(f"Handbook: release to {ENDPOINT}, and the embedder to {EMBEDDINGS}")
         self.first = teller.release(ENDPOINT, pins=self._pins(index["index"]), **self._gate())
         teller.release(EMBEDDINGS)
         teller.remember(f"index {index['index']} over {index['documents']} documents")
         teller.remember(f"endpoint {EMBEDDINGS}, also at /v1/embeddings")
+
+    def _index(self) -> dict[str, Any]:
+        """Read the folder and index it; what could not be read is said, with the reason."""
+        made = self._teller.run(self._project, "handbook", folder=str(self._copy))
+        self._teller.say(f"refused {refused['path']}: {refused['reason']}" for refused in made["documents"]["refused"])
+        self.indexed.append(made["index"])
+        return self.indexed[-1]
 
     def _register_provider(self) -> None:
         if self._provider is None:
@@ -93,7 +101,7 @@ class Handbook:
 
     def _ask_all(self) -> None:
         self._teller.chapter("Handbook: three questions, and one that the documents cannot answer")
-        asked = [question.text for question in self._questions.ANSWERABLE]
+        asked = [question.text for question in self.questions.ANSWERABLE]
         questions = asked if self._documents is None else own_questions(self._copy)
         for question in questions:
             answer = self._ask(question)
@@ -104,22 +112,23 @@ class Handbook:
     def _ask(self, question: str) -> dict[str, Any]:
         """Ask, printing the answer as it comes, then its citations."""
         print(f"          Q: {question}\n          A: ", end="", flush=True)
-        citations: list[Any] = []
+        text, citations = "", list[Any]()
         last: dict[str, Any] = {}
         for event in self._client.chat.stream(ENDPOINT, question):
+            text += event.get("delta", "")
             print(" ".join(event.get("delta", "").splitlines()), end="", flush=True)
             citations.extend(event.get("citations") or ())
             last = event
         print(" (declined)" if last.get("declined") else "", flush=True)
         self._teller.say(f"   {line}" for line in citation_lines(citations))
-        return {**last, "citations": citations}
+        self.answers.append({**last, "question": question, "text": text, "citations": citations})
+        return self.answers[-1]
 
     def _change(self) -> None:
         teller = self._teller
         teller.chapter("Handbook: change one document, index only what changed, release, ask again")
         question = self._make_change()
-        made = teller.run(self._project, "handbook", folder=str(self._copy))
-        index = made["index"]
+        index = self._index()
         teller.say(f"{index['embedded']} chunks embedded, {index['reused']} reused")
         self.second = teller.release(ENDPOINT, pins=self._pins(index["index"]), **self._gate())
         self._ask(question)
@@ -129,7 +138,7 @@ class Handbook:
 
     def _make_change(self) -> str:
         if self._documents is None:
-            change = self._questions.CHANGE
+            change = self.questions.CHANGE
             change.apply(self._copy)
             self._teller.say(f"{change.path}: {change.old!r} becomes {change.new!r}")
             return str(change.question)
