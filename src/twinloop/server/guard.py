@@ -42,11 +42,13 @@ class Guard:
             return InvalidInput("The path holds characters that no path here has.")
         if not self._loopback:
             return None
-        headers = dict(scope["headers"])
-        host = headers.get(b"host", b"").decode("latin-1")
+        hosts = [value for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) > 1:
+            return InvalidInput("The request has more than one Host header. Send one.")
+        host = hosts[0].decode("latin-1") if hosts else ""
         if not _is_loopback(host):
             return Forbidden(f"The Host {host[:100]!r} is not this machine. Use http://127.0.0.1 or http://localhost.")
-        origin = headers.get(b"origin", b"").decode("latin-1")
+        origin = dict(scope["headers"]).get(b"origin", b"").decode("latin-1")
         if origin and origin.lower() not in (f"http://{host}".lower(), f"https://{host}".lower()):
             return Forbidden(
                 f"Requests from the site {origin[:100]!r} are refused. Open the console of this server instead."

@@ -41,6 +41,18 @@ def tracking(store: Store, clock: ManualClock) -> Tracking:
     return Tracking(store, clock)
 
 
+async def test_a_run_starts_in_an_experiment_that_is_made_for_it(tracking: Tracking) -> None:
+    run = await tracking.start(WHO, "delays", name="first", tags={"a": "b"})
+    assert (run.name, run.tags["a"]) == ("first", "b")
+    assert (await tracking.start(WHO, "delays")).experiment_id == run.experiment_id
+
+
+async def test_a_run_that_is_refused_leaves_no_experiment_behind(tracking: Tracking) -> None:
+    with pytest.raises(InvalidInput, match="tag"):
+        await tracking.start(WHO, "delays", tags={"a": "x" * 9000})
+    assert await tracking.experiments.find(WHO, "delays") is None
+
+
 async def test_every_tenant_has_the_default_experiment(tracking: Tracking) -> None:
     other = Principal("ann", "other", Role.developer)
     assert (await tracking.experiments.get(WHO, "0")).name == "Default"

@@ -83,6 +83,11 @@ async def test_a_request_without_a_host_is_refused() -> None:
     assert (await ask(guard(), {}))[0] == 403
 
 
+@pytest.mark.parametrize("hosts", [("evil.example", "127.0.0.1"), ("127.0.0.1", "evil.example")])
+async def test_a_request_with_two_hosts_is_refused(hosts: tuple[str, str]) -> None:
+    assert (await ask(guard(), {"Host": hosts[0], "host": hosts[1]}))[0] == 400
+
+
 @pytest.mark.parametrize(
     ("host", "origin"),
     [

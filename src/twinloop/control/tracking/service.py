@@ -66,19 +66,22 @@ class Tracking:
             InvalidInput: name and name tag differ, or a tag cannot be logged.
         """
         who.require(Role.developer)
-        all_tags = dict(tags or {})
-        tagged = all_tags.get(RUN_NAME_TAG)
-        if name and tagged and name != tagged:
-            raise InvalidInput(
-                f"Both 'run_name' argument and '{RUN_NAME_TAG}' tag are specified, but with different values "
-                f"(run_name='{name}', {RUN_NAME_TAG}='{tagged}'). Give one of them."
-            )
-        named = name or tagged or random_name()
-        all_tags[RUN_NAME_TAG] = named
-        check_pairs(all_tags, "tag", TAG_LIMIT)
+        named, all_tags = _named(name, tags or {})
         await self.experiments.ready(who.tenant)
         started = self.now_ms() if started_ms is None else _check_int(started_ms, "start_time")
         return await self._store.write(lambda c: _add(c, who, experiment_id, named, user, started, all_tags))
+
+    async def start(
+        self, who: Principal, experiment: str, *, name: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> Run:
+        """Start a run in the experiment of this name, which is made if there is none; raises as ``create`` does.
+
+        A run that is refused leaves no experiment behind.
+        """
+        who.require(Role.developer)
+        named, all_tags = _named(name, tags or {})
+        found = await self.experiments.ensure(who, experiment)
+        return await self.create(who, found.id, name=named, tags=all_tags)
 
     async def get(self, who: Principal, run_id: str) -> Run:
         """Raises NotFound."""
@@ -221,6 +224,20 @@ class Tracking:
     def now_ms(self) -> int:
         """Now, by the clock that runs are timed with."""
         return self._clock.now_ns() // 1_000_000
+
+
+def _named(name: str | None, tags: Mapping[str, str]) -> tuple[str, dict[str, str]]:
+    """A run's name, and its tags with the one that mirrors the name."""
+    tagged = tags.get(RUN_NAME_TAG)
+    if name and tagged and name != tagged:
+        raise InvalidInput(
+            f"Both 'run_name' argument and '{RUN_NAME_TAG}' tag are specified, but with different values "
+            f"(run_name='{name}', {RUN_NAME_TAG}='{tagged}'). Give one of them."
+        )
+    named = name or tagged or random_name()
+    all_tags = {**tags, RUN_NAME_TAG: named}
+    check_pairs(all_tags, "tag", TAG_LIMIT)
+    return named, all_tags
 
 
 def _add(

@@ -179,8 +179,7 @@ class RunHandlers:
 
     async def create(self, call: Call, request: NewRun) -> RunJson:
         """Start a run."""
-        experiment = await self._tracking.experiments.ensure(call.who, request.experiment)
-        run = await self._tracking.create(call.who, experiment.id, name=request.name, tags=request.tags)
+        run = await self._tracking.start(call.who, request.experiment, name=request.name, tags=request.tags)
         return run_json(run)
 
     async def search(self, call: Call, query: RunQuery) -> RunPage:
