@@ -58,3 +58,27 @@ def test_a_view_of_twenty_thousand_columns_is_refused_at_once(server: ServerProc
     began = time.monotonic()
     post(server, "/api/v1/features/views", {"view": view}, 400)
     assert time.monotonic() - began < 2
+
+
+REF = "model/none@1"
+LONG = [
+    (
+        "/api/v1/revisions",
+        {"kind": "prompt", "name": "p", "manifest": {}, "parents": [{"role": "r", "ref": REF}] * 20_000},
+    ),
+    ("/api/v1/indexes", {"name": "i", "documents": [REF] * 100_000, "embedder": "embedder/none"}),
+    ("/api/v1/features/join", {"name": "j", "labels": "dataset/none", "views": ["v"] * 5_000, "at": "at"}),
+    ("/api/v1/features/materialize", {"views": ["v"] * 5_000}),
+    ("/api/v1/datasets", {"name": "d", "files": [], "parents": [REF] * 20_000}),
+    ("/api/v1/runs/none/consumed", {"revisions": [{"role": "r", "ref": REF}] * 20_000}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), LONG, ids=[path for path, _ in LONG])
+def test_a_list_of_references_that_is_far_too_long_is_refused_at_once(
+    server: ServerProcess, path: str, body: Any
+) -> None:
+    began = time.monotonic()
+    refused = post(server, path, body, 400)
+    assert "length" in refused["error"]["message"]
+    assert time.monotonic() - began < 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 import msgspec
 from starlette.routing import Route
@@ -27,7 +27,7 @@ class IngestRequest(msgspec.Struct, frozen=True):
 
 class BuildRequest(msgspec.Struct, frozen=True):
     name: str
-    documents: tuple[str, ...]
+    documents: Annotated[tuple[str, ...], msgspec.Meta(max_length=10_000)]
     embedder: str
     chunker: Chunker = Chunker()
     run_id: str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 from starlette.routing import Route
@@ -29,7 +29,7 @@ class SnapshotBody(msgspec.Struct, frozen=True):
     files: list[FileInput]
     source: dict[str, Any] = {}
     time_column: str | None = None
-    parents: list[str] = []
+    parents: Annotated[list[str], wire.Many] = []
     run_id: str | None = None
 
 
@@ -43,7 +43,7 @@ class JoinBody(msgspec.Struct, frozen=True):
 
     name: str
     labels: str
-    views: list[str]
+    views: Annotated[list[str], msgspec.Meta(max_length=100)]
     at: str
     sources: dict[str, str] = {}
     run_id: str | None = None
@@ -52,7 +52,7 @@ class JoinBody(msgspec.Struct, frozen=True):
 class MaterializeBody(msgspec.Struct, frozen=True):
     """``until`` is an ISO-8601 time for a replay; left out, values are as of now."""
 
-    views: list[str]
+    views: Annotated[list[str], msgspec.Meta(max_length=100)]
     until: datetime | None = None
     sources: dict[str, str] = {}
     run_id: str | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 import msgspec
 from starlette.routing import Route
@@ -25,7 +25,7 @@ class RegisterRequest(msgspec.Struct, frozen=True):
     kind: str
     name: str
     manifest: dict[str, Any]
-    parents: list[ParentRef] = []
+    parents: Annotated[list[ParentRef], wire.Many] = []
     run_id: str | None = None
 
 

@@ -59,7 +59,7 @@ class Used(msgspec.Struct, frozen=True):
 
 
 class Consumed(msgspec.Struct, frozen=True):
-    revisions: list[Used]
+    revisions: Annotated[list[Used], wire.Many]
 
 
 class Pages(msgspec.Struct, frozen=True):

@@ -12,6 +12,8 @@ from twinloop.control.releases.model import Action, Stage
 from twinloop.control.tracing.model import SpanEvent, Status
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="How many to give at most.")]
+Many = msgspec.Meta(max_length=1000)
+"""Bounds a list of references in a request; each is looked up."""
 Before = Annotated[int, msgspec.Meta(ge=0, le=2**62, description="Go on after the item with this *_ns; 0 begins.")]
 
 
