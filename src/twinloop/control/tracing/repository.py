@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from twinloop.control.store.schema import Json, metadata
-from twinloop.control.store.sql import excluded, upsert
+from twinloop.control.store.sql import upsert
 from twinloop.control.tracing.model import Span, SpanEvent, Trace
 
 traces = Table(
@@ -83,28 +83,25 @@ def add(connection: Connection, tenant: str, found: Sequence[Trace]) -> None:
         for trace in found
     ]
     _add_spans(connection, tenant, found)
-    new = excluded(connection, traces)
+    upsert(connection, traces, rows, ("tenant", "trace_id"), _joined)
+
+
+def _joined(new: Any) -> dict[str, Any]:
+    """What a trace becomes when more of its spans come: ``new`` is the row of these. Literals, for no parameter fits here."""
     earlier = new.start_ns < traces.c.start_ns
-    upsert(
-        connection,
-        traces,
-        rows,
-        ("tenant", "trace_id"),
-        {
-            "name": case((earlier, new.name), else_=traces.c.name),
-            "start_ns": case((earlier, new.start_ns), else_=traces.c.start_ns),
-            "end_ns": case((new.end_ns > traces.c.end_ns, new.end_ns), else_=traces.c.end_ns),
-            "status": case((new.status == "error", new.status), else_=traces.c.status),
-            "span_count": select(func.count())
-            .select_from(spans)
-            # As literals, because in a conflict's SET a column of the target would join the target into the subquery.
-            .where(
-                spans.c.tenant == literal_column("traces.tenant"),
-                spans.c.trace_id == literal_column("traces.trace_id"),
-            )
-            .scalar_subquery(),
-        },
+    counted = (
+        select(func.count())
+        .select_from(spans)
+        # Names as text, because in a conflict's SET a column of the target would join the target into the subquery.
+        .where(spans.c.tenant == literal_column("traces.tenant"), spans.c.trace_id == literal_column("traces.trace_id"))
     )
+    return {
+        "name": case((earlier, new.name), else_=traces.c.name),
+        "start_ns": case((earlier, new.start_ns), else_=traces.c.start_ns),
+        "end_ns": case((new.end_ns > traces.c.end_ns, new.end_ns), else_=traces.c.end_ns),
+        "status": case((new.status == literal_column("'error'"), new.status), else_=traces.c.status),
+        "span_count": counted.scalar_subquery(),
+    }
 
 
 def _add_spans(connection: Connection, tenant: str, found: Sequence[Trace]) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from twinloop.control.security.model import Principal, Role
-from twinloop.control.security.redaction import redact
+from twinloop.control.security.redaction import may_hold_secrets, redact
 from twinloop.control.store.ports import Store
 from twinloop.control.tracing import repository
 from twinloop.control.tracing.model import Recorder, Trace
@@ -23,6 +23,7 @@ from twinloop.core.ids import new_span_id, new_trace_id
 
 log = logging.getLogger("twinloop.tracing")
 
+_encode = msgspec.json.Encoder().encode
 _QUEUE = 10_000
 _BATCH = 500
 _PAUSE_S = 0.25
@@ -179,6 +180,8 @@ class Tracing:
 
 
 def _redacted(trace: Trace) -> Trace:
+    if not may_hold_secrets(_encode(trace)):
+        return trace
     return msgspec.structs.replace(
         trace,
         summary=redact(trace.summary),
