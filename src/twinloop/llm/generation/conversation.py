@@ -40,9 +40,10 @@ def question_of(request: ChatRequest) -> str:
 def query_of(request: ChatRequest) -> str:
     """What to look for: the question, after the one before it when it is too short to stand alone ("And in winter?")."""
     asked = [message.content for message in request.messages if message.role == "user"]
-    if len(asked) > 1 and len(set(content_words(asked[-1]))) < _SELF_CONTAINED:
-        return f"{asked[-2]}\n{asked[-1]}"[-_QUERY_CHARS:]
-    return asked[-1][:_QUERY_CHARS]
+    last = asked[-1][:_QUERY_CHARS]
+    if len(asked) > 1 and len(set(content_words(last))) < _SELF_CONTAINED:
+        return f"{asked[-2]}\n{last}"[-_QUERY_CHARS:]
+    return last
 
 
 def grounded_messages(

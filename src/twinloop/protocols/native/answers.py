@@ -31,7 +31,6 @@ from twinloop.protocols.native.errors import NATIVE
 
 log = logging.getLogger("twinloop.protocols")
 
-_ROWS = 100_000
 _encoder = msgspec.json.Encoder()
 
 
@@ -146,10 +145,6 @@ def routes(gateway: Gateway) -> list[Route]:
 def _columns(body: PredictBody) -> PredictRequest:
     if not body.rows:
         raise InvalidInput("rows is empty. Send at least one row.")
-    if len(body.rows) > _ROWS:
-        raise InvalidInput(
-            f"There are {len(body.rows)} rows; {_ROWS} is the most of one request. Predict a dataset in batch."
-        )
     names = dict.fromkeys(name for row in body.rows for name in row)
     return PredictRequest({name: [row.get(name) for row in body.rows] for name in names}, len(body.rows))
 
