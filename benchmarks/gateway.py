@@ -1,9 +1,10 @@
 """CPU per chat request: an endpoint with tracing on against a bare proxy to the same fake provider.
 
 Both are separate processes (uvicorn, httptools, uvloop). The fake provider answers OpenAI chat completions with fixed
-text; ``streamed`` has a piece every 2 ms, as a quick model would write it, and ``burst`` all pieces at once. The bare proxy is an ASGI function and one aiohttp
-session that pass bytes on. CPU is what the kernel charged to every thread of the server's process while a round ran and
-until its traces were written. Rounds alternate, and the ratio is that of the medians.
+text; ``streamed`` has a piece every 2 ms, as a quick model would write it, and ``burst`` all pieces at once. The bare
+proxy is an ASGI function and one aiohttp session that pass bytes on. CPU is what the kernel charged to every thread of
+the server's process while a round ran and until its traces were written. Rounds alternate, and the ratio is that of the
+medians.
 
     python benchmarks/gateway.py [--rounds 7] [--requests 300]
 """
