@@ -16,7 +16,7 @@ def main(names: list[str]) -> int:
     missed = 0
     for name in names or NAMES:
         print(f"== {name}", flush=True)
-        missed |= importlib.import_module(f"benchmarks.{name}").main()
+        missed |= importlib.import_module(f"benchmarks.{name}").main([])
     return missed
 
 

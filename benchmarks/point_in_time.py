@@ -146,7 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--labels", type=int, default=1_000_000)
     parser.add_argument("--events", type=int, default=5_000_000)
-    given = parser.parse_args(arguments or [])
+    given = parser.parse_args(arguments)
     costs = asyncio.run(measure(given.rounds, given.labels, given.events))
     cpu = {name: statistics.median(cost.cpu for cost in found) for name, found in costs.items()}
     wall = {name: statistics.median(cost.wall for cost in found) for name, found in costs.items()}
