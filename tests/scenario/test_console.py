@@ -286,7 +286,7 @@ def test_why_is_also_a_list(page: Any) -> None:
 
 def test_impact_of_a_dataset_is_on_its_revision_page(page: Any) -> None:
     page.goto("/revisions/dataset/nycflights13/month-3@1")
-    playwright.expect(section(page, "What it touched")).to_contain_text("(3 of them releases) and 64 traces")
+    playwright.expect(section(page, "What it touched")).to_contain_text("3 releases and 64 traces")
     page.locator(".graph-node").first.wait_for()
     shoot(page, "impact")
 

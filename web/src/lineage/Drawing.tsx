@@ -13,6 +13,7 @@ import { Details, Members } from './Details';
 import { fold, type Crowd } from './fold';
 import { kindLabel } from './kinds';
 import { layout, NODE_HEIGHT, NODE_WIDTH, related } from './layout';
+import { reduce } from './reduce';
 
 const TYPES = { card: Card };
 /** Beyond this many edges their roles are shown only around the selected node. */
@@ -36,7 +37,7 @@ export default function Drawing({ graph, label }: { graph: Lineage; label: strin
           nodeTypes={TYPES}
           colorMode={scheme}
           fitView
-          fitViewOptions={{ padding: { x: '24px', top: '24px', bottom: '56px' }, minZoom: 0.45, maxZoom: 1 }}
+          fitViewOptions={{ padding: { x: '24px', top: '24px', bottom: '56px' }, minZoom: 0.25, maxZoom: 1 }}
           minZoom={0.1}
           maxZoom={2}
           nodesDraggable={false}
@@ -69,7 +70,7 @@ interface Drawn {
 }
 
 function place(graph: Lineage): Drawn {
-  const folded = fold(graph);
+  const folded = fold({ ...graph, edges: reduce(graph.edges) });
   const keys = [...folded.nodes.map((node) => node.key), ...folded.crowds.map((crowd) => crowd.key)];
   const places = layout(keys, folded.edges);
   const card = (key: string, kind: string, title: string, crowd: boolean): CardNode => ({
@@ -122,5 +123,5 @@ function heightFor(nodes: CardNode[]): number {
   const right = Math.max(...nodes.map((node) => node.position.x)) + NODE_WIDTH;
   const bottom = Math.max(...nodes.map((node) => node.position.y)) + NODE_HEIGHT;
   const scale = Math.min(1, PAGE_WIDTH / right);
-  return Math.min(620, Math.max(200, bottom * scale + 90));
+  return Math.min(720, Math.max(200, bottom * scale + 90));
 }

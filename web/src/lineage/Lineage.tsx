@@ -70,7 +70,7 @@ function Told({ graph, towards }: { graph: Graph; towards: 'parent' | 'child' })
 function counted({ nodes, counts }: Graph): string {
   if (!counts) return plural(nodes.length - 1, 'ancestor');
   const { revisions, releases, traces } = counts;
-  return `${plural(revisions, 'revision')} (${releases} of them ${releases === 1 ? 'a release' : 'releases'}) and ${plural(traces, 'trace')}`;
+  return `${plural(revisions, 'revision')}, ${plural(releases, 'release')} and ${plural(traces, 'trace')}`;
 }
 
 function plural(count: number, what: string): string {

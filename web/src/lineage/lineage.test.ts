@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Lineage, LineageNode } from '../api/types';
 import { CROWD, fold } from './fold';
 import { layout, NODE_WIDTH, related } from './layout';
+import { reduce } from './reduce';
 import { rows } from './rows';
 
 const node = (key: string, kind: string): LineageNode => ({ key, kind, name: key, version: '1', digest: null, detail: null });
@@ -78,5 +79,19 @@ describe('rows', () => {
       ['weather', 3, false],
       ['weather', 1, true],
     ]);
+  });
+});
+
+describe('reduce', () => {
+  const edge = (child: string, parent: string, role = 'from') => ({ child, parent, role });
+
+  it('leaves out an edge that a longer path says too', () => {
+    const edges = [edge('model', 'set'), edge('set', 'table'), edge('model', 'table'), edge('model', 'run'), edge('table', 'run')];
+    expect(reduce(edges)).toEqual([edge('model', 'set'), edge('set', 'table'), edge('table', 'run')]);
+  });
+
+  it('keeps two edges between the same two nodes, and every node reachable', () => {
+    const edges = [edge('trace', 'chunk', 'retrieved'), edge('trace', 'chunk', 'cited'), edge('trace', 'release')];
+    expect(reduce(edges)).toEqual(edges);
   });
 });

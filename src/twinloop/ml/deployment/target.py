@@ -49,8 +49,9 @@ class PredictTarget:
         with span.child("model.predict") as predicting:
             predicting.attributes["twinloop.model"] = self._ref
             found = await self._batcher.predict(self._encoder.matrix(columns, request.rows))
-        span.summarise(rows=request.rows)
-        return PredictAnswer(outputs(self._model, found.tolist()), request.rows)
+        answer = PredictAnswer(outputs(self._model, found.tolist()), request.rows)
+        _summarise(span, request, answer)
+        return answer
 
     def stream(self, request: Request, span: SpanBuilder) -> AsyncIterator[ChatDelta]:
         raise InvalidInput("This endpoint predicts and does not stream: ask it for an answer at once.")
@@ -66,6 +67,14 @@ class PredictTarget:
 
     async def aclose(self) -> None:
         await self._batcher.aclose()
+
+
+def _summarise(span: SpanBuilder, request: PredictRequest, answer: PredictAnswer) -> None:
+    """A request of one row is told whole, with what was asked and answered; a larger one by its size."""
+    span.summarise(rows=request.rows)
+    if request.rows == 1:
+        span.attributes["twinloop.inputs"] = {name: values[0] for name, values in request.columns.items()}
+        span.summarise(**{name: values[0] for name, values in answer.columns.items()})
 
 
 def outputs(model: ModelManifest, values: list[float]) -> dict[str, list[Any]]:
