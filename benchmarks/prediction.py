@@ -6,7 +6,7 @@ answer: no key, no route, no checks, no trace, no lineage. ``given`` sends every
 endpoint only an identity, so that it reads its features from the online store, and the bare handler every feature.
 Rounds alternate, and the ratio is that of the medians.
 
-    python -m benchmarks.prediction [--rounds 5] [--requests 3000]
+    python -m benchmarks.prediction [--rounds 15] [--requests 1000]
 """
 
 from __future__ import annotations
@@ -193,8 +193,8 @@ def cases() -> list[Case]:
 def main(arguments: list[str] | None = None) -> int:
     """Print the table; 0 when both ratios reach the target, else 1."""
     parser = argparse.ArgumentParser(description="Requests per second against a bare handler of the same model.")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=3000)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--requests", type=int, default=1000)
     parser.add_argument("--serve", default="", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.serve:

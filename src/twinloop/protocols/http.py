@@ -119,7 +119,13 @@ class Call:
             raise PayloadTooLarge(f"The body has {declared} bytes; {self._limit} is the most this path takes.")
         parts: list[bytes] = []
         size = 0
-        async for chunk in self.chunks():
+        more = True
+        while more:
+            message = await self._request.receive()
+            if message["type"] == "http.disconnect":
+                raise InvalidInput("The client closed the connection before the body was complete.")
+            chunk = message.get("body", b"")
+            more = message.get("more_body", False)
             size += len(chunk)
             if size > self._limit:
                 raise PayloadTooLarge(f"The body is over {self._limit} bytes, the most this path takes.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import signal
 import socket
@@ -20,6 +21,7 @@ from twinloop.version import __version__
 _DRAIN_S = 20
 _HEADERS = [("x-content-type-options", "nosniff"), ("referrer-policy", "no-referrer"), ("x-frame-options", "DENY")]
 _BACKLOG = 2048
+_GC_OBJECTS = 20_000
 
 
 def serve(settings: Settings) -> None:
@@ -84,6 +86,18 @@ def url_of(settings: Settings, listener: socket.socket) -> str:
     return f"http://{host}:{listener.getsockname()[1]}"
 
 
+async def _restore(app: App) -> None:
+    """Load what was live; then take what has been loaded out of the garbage collector's sight.
+
+    Requests make many short-lived objects that reference counts free. Without this every few hundred of them the
+    collector walks over all that a model, an index and the libraries keep, which cost a third of a small request's CPU.
+    """
+    await app.restore()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GC_OBJECTS, 20, 20)
+
+
 async def _answer(app: App, listener: socket.socket) -> None:
     config = uvicorn.Config(
         application(app, loopback=app.settings.loopback),
@@ -102,7 +116,7 @@ async def _answer(app: App, listener: socket.socket) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         # uvicorn stops on these and then raises them again; the second time they must not cut short what follows.
         signal.signal(number, lambda *_: None)
-    restoring = asyncio.create_task(app.restore(), name="twinloop-restore")
+    restoring = asyncio.create_task(_restore(app), name="twinloop-restore")
     try:
         await uvicorn.Server(config).serve(sockets=[listener])
     finally:

@@ -21,7 +21,7 @@ _SECRETS = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _MARKS = (
-    *("tl-", "sk-", "pk-", "rk-", "AKIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
+    *("tl-", "k-", "AKIA", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"),
     *("xox", "AIza", "glpat-", "hf_", "eyJ", "PRIVATE KEY", "earer "),
 )
 _MARK_BYTES = tuple(mark.encode() for mark in _MARKS)
