@@ -13,7 +13,7 @@ from twinloop.cli.output import clock_time, show, table
 
 def declare(commands: Commands) -> None:
     keys = commands.group("keys", "Make, list and revoke the keys that open a server.")
-    create = keys.add("create", run_create, "Make a key; it is shown once.", "twinloop keys create ci --role developer")
+    create = keys.add("create", run_create, "Make a key; it is shown once.", "twinloop keys create ops --role admin")
     create.add_argument("name", help="whose key it is")
     create.add_argument("--role", choices=["viewer", "developer", "releaser", "admin"], default="developer")
     keys.add("list", run_list, "List keys.")

@@ -21,7 +21,7 @@ def declare(commands: Commands) -> None:
         "predict",
         run_predict,
         "Predict with an endpoint.",
-        "twinloop predict flight-delay carrier=UA flight=1545 origin=EWR",
+        "twinloop predict flight-delay carrier=UA flight=1496 origin=EWR date=2013-08-01",
     )
     predict.add_argument("endpoint")
     predict.add_argument("values", nargs="*", metavar="NAME=VALUE", help="one row")
@@ -32,6 +32,9 @@ def declare(commands: Commands) -> None:
     )
     predict.add_argument(
         "--at", metavar="COLUMN", help="with --batch: the column that says as of when features are joined"
+    )
+    predict.add_argument(
+        "--prefix", default="", metavar="TEXT", help="with --batch: before the names of answered columns"
     )
 
 
@@ -56,7 +59,9 @@ def _batch(client: Client, arguments: argparse.Namespace) -> dict[str, Any]:
     if live is None or "model" not in live["pins"]:
         raise InvalidInput(f"{arguments.endpoint} has no live model. Release one first.")
     name = arguments.to or f"{arguments.endpoint}-predictions"
-    return client.models.batch(live["pins"]["model"]["ref"], arguments.batch, name, at=arguments.at)
+    return client.models.batch(
+        live["pins"]["model"]["ref"], arguments.batch, name, at=arguments.at, prefix=arguments.prefix
+    )
 
 
 def _batch_lines(revision: dict[str, Any]) -> Iterable[str]:
