@@ -205,7 +205,15 @@ class App:
 
     def facts(self) -> dict[str, Any]:
         """What this process is."""
-        return {"version": __version__, "home": str(self.home.path.resolve()), "started_at": iso(self.started_ns)}
+        return {
+            "version": __version__,
+            "home": str(self.home.path.resolve()),
+            "started_at": iso(self.started_ns),
+            "engines": [
+                {"name": name, "state": state, "detail": detail}
+                for name, state, detail in self.engines.generators.states()
+            ],
+        }
 
     async def check(self) -> None:
         """Raise unless the store answers."""

@@ -42,8 +42,16 @@ class Counts(TypedDict):
     traces: int
 
 
+class EngineState(TypedDict):
+    """An engine that is open now: ``ready``, or what else it is doing and why."""
+
+    name: str
+    state: str
+    detail: str
+
+
 class About(TypedDict):
-    """``kinds`` counts revisions by kind; ``ready`` when everything live is loaded."""
+    """``kinds`` counts revisions by kind; ``ready`` when everything live is loaded; ``engines`` are the generators open now."""
 
     version: str
     home: str
@@ -54,6 +62,7 @@ class About(TypedDict):
     endpoints: int
     counts: Counts
     kinds: dict[str, int]
+    engines: list[EngineState]
     ready: bool
 
 
@@ -111,6 +120,7 @@ def routes(
                 "traces": await tracing.count(call.who),
             },
             "kinds": counts,
+            "engines": told["engines"],
             "ready": ready(),
         }
 
