@@ -6,7 +6,7 @@ proxy is an ASGI function and one aiohttp session that pass bytes on. CPU is wha
 the server's process while a round ran and until its traces were written. Rounds alternate, and the ratio is that of the
 medians.
 
-    python benchmarks/gateway.py [--rounds 7] [--requests 300]
+    python -m benchmarks.gateway [--rounds 7] [--requests 300]
 """
 
 from __future__ import annotations
@@ -14,21 +14,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import aiohttp
 import msgspec
-import uvicorn
+
+from benchmarks.processes import Process, process, serve
 
 CONCURRENCY = 8
 PIECES = 32
@@ -120,54 +118,6 @@ def proxy(upstream: str) -> Callable[[Mapping[str, Any], Receive, Send], Awaitab
     return application
 
 
-def serve(application: Any) -> None:
-    """Serve on a free port, as ``twinloop up`` does, and print the URL."""
-    import uvloop
-
-    config = uvicorn.Config(
-        application,
-        http="httptools",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-    )
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        print(f"serves http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-        uvloop.run(uvicorn.Server(config).serve(sockets=[listener]))
-
-
-class Process(NamedTuple):
-    url: str
-    pid: int
-
-    def cpu_seconds(self) -> float:
-        """What all threads of the process have used, by the kernel's account in nanoseconds."""
-        tasks = Path(f"/proc/{self.pid}/task")
-        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()) / 1e9
-
-
-@contextmanager
-def process(*words: str) -> Iterator[Process]:
-    """A child that prints a line with its URL; ended by SIGTERM."""
-    child = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True)
-    try:
-        assert child.stdout is not None
-        for line in child.stdout:
-            found = [word for word in line.split() if word.startswith("http://")]
-            if found:
-                yield Process(found[0], child.pid)
-                return
-        raise SystemExit(f"{' '.join(words)} ended with {child.wait()} before it served")
-    finally:
-        child.send_signal(signal.SIGTERM)
-        child.wait(timeout=30)
-        if child.stdout is not None:
-            child.stdout.close()
-
-
 def release_endpoints(url: str, upstream: str) -> None:
     """Chat endpoints of a prompt and a generator at the fake provider, without an index: a plain proxy's work."""
     import twinloop
@@ -239,9 +189,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="twinloop-bench-"))) / "home"
-        upstream = stack.enter_context(process(__file__, "--serve", "provider"))
-        bare = stack.enter_context(process(__file__, "--serve", "proxy", "--upstream", upstream.url))
-        twinloop = stack.enter_context(process("-m", "twinloop", "up", "--port", "0", "--home", os.fspath(home)))
+        upstream = stack.enter_context(process("benchmarks.gateway", "--serve", "provider"))
+        bare = stack.enter_context(process("benchmarks.gateway", "--serve", "proxy", "--upstream", upstream.url))
+        twinloop = stack.enter_context(process("twinloop", "up", "--port", "0", "--home", os.fspath(home)))
         release_endpoints(twinloop.url, upstream.url)
         print(f"gateway: CPU per chat request, {options.rounds} rounds of {options.requests}, {CONCURRENCY} at a time")
         print(f"{'':10}{'bare proxy':>14}{'endpoint':>14}{'ratio':>10}{'target':>10}")

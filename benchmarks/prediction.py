@@ -14,21 +14,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
+
+from benchmarks.processes import process, serve
 
 CONCURRENCY = 16
 TARGET = 0.5
@@ -71,46 +70,6 @@ def bare(model: Path) -> Callable[[Mapping[str, Any], Receive, Send], Awaitable[
         await send({"type": "http.response.body", "body": body})
 
     return application
-
-
-def serve(application: Any) -> None:
-    """Serve on a free port, as ``twinloop up`` does, and print the URL."""
-    import uvicorn
-    import uvloop
-
-    config = uvicorn.Config(
-        application,
-        http="httptools",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        date_header=False,
-    )
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(128)
-        print(f"serves http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
-        uvloop.run(uvicorn.Server(config).serve(sockets=[listener]))
-
-
-@contextmanager
-def process(*words: str) -> Iterator[str]:
-    """A child that prints a line with its URL; ended by SIGTERM."""
-    child = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, text=True)
-    try:
-        assert child.stdout is not None
-        for line in child.stdout:
-            found = [word for word in line.split() if word.startswith("http://")]
-            if found:
-                yield found[0]
-                return
-        raise SystemExit(f"{' '.join(words)} ended with {child.wait()} before it served")
-    finally:
-        child.send_signal(signal.SIGTERM)
-        child.wait(timeout=30)
-        if child.stdout is not None:
-            child.stdout.close()
 
 
 def release_endpoint(url: str, into: Path) -> None:
@@ -203,9 +162,9 @@ def main(arguments: list[str] | None = None) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="twinloop-bench-")))
         home = os.fspath(folder / "home")
-        twinloop = stack.enter_context(process("-m", "twinloop", "up", "--port", "0", "--home", home))
+        twinloop = stack.enter_context(process("twinloop", "up", "--port", "0", "--home", home)).url
         release_endpoint(twinloop, folder / "model.ubj")
-        plain = stack.enter_context(process(__file__, "--serve", os.fspath(folder / "model.ubj")))
+        plain = stack.enter_context(process("benchmarks.prediction", "--serve", os.fspath(folder / "model.ubj"))).url
         print(f"prediction: requests/s, {options.rounds} rounds of {options.requests}, {CONCURRENCY} at a time")
         print(f"{'':10}{'bare':>10}{'endpoint':>12}{'ratio':>9}{'target':>10}")
         worst = float("inf")

@@ -3,7 +3,7 @@
 Whole processes, measured from outside; byte code is compiled before the first counted run. A bare interpreter stands
 beside them, because a noisy machine slows it as well.
 
-    python benchmarks/start.py [--rounds 9]
+    python -m benchmarks.start [--rounds 9]
 """
 
 from __future__ import annotations
