@@ -105,6 +105,7 @@ def test_a_folder_of_the_users_own_is_read_whatever_it_holds(
     mine.tell()
     assert "refused broken.pdf" in capsys.readouterr().out
     assert "1871" in mine.answers[-1]["text"]
+    assert [answer["declined"] for answer in mine.answers if "Vellorax" in answer["question"]] == [True]
     answer = client.chat.ask("handbook", "What do engineers wear?")
     assert "orange overalls" in answer["text"]
     assert answer["citations"][0]["document"].startswith("document/handbook/crew.md@")

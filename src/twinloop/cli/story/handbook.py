@@ -15,6 +15,7 @@ from twinloop.core.errors import NotFound
 ENDPOINT = "handbook"
 EMBEDDINGS = "minilm"
 SECRET = "demo_chat"
+_NOWHERE = "Which moons circle the planet Vellorax?"
 
 
 class Provider(NamedTuple):
@@ -53,7 +54,7 @@ class Handbook:
 
     @property
     def _unanswerable(self) -> str:
-        return str(self.questions.UNANSWERABLE)
+        return str(self.questions.UNANSWERABLE) if self._documents is None else _NOWHERE
 
     def _build(self) -> None:
         teller = self._teller
