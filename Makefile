@@ -16,7 +16,7 @@ demo: install web ## tell the whole story on real data, then serve on http://127
 	$(BIN)/twinloop demo --port $(PORT) $(if $(ONCE),--once) $(ARGS)
 
 test: dev web ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 check: dev ## lint, types, layers, sizes and names
 	$(BIN)/ruff check .

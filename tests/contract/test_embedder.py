@@ -12,7 +12,7 @@ from aiohttp import web
 
 from twinloop.backends.embedders import Embedders
 from twinloop.core.digests import is_digest
-from twinloop.core.errors import InvalidInput, UpstreamError
+from twinloop.core.errors import InvalidInput, Unavailable, UpstreamError
 from twinloop.llm.embeddings.ports import Embedder
 
 TEXTS = [
@@ -96,6 +96,8 @@ async def test_longer_texts_have_more_tokens(embedder: Embedder) -> None:
 async def test_closing_twice_is_allowed(embedder: Embedder) -> None:
     await embedder.aclose()
     await embedder.aclose()
+    with pytest.raises(Unavailable):
+        await embedder.embed(["after the end"])
 
 
 async def test_similar_sentences_are_near_as_the_reference_says(weights_dir: Path) -> None:

@@ -35,7 +35,6 @@ TRACE = re.compile("^Trace [0-9a-f]+$")
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.xdist_group("console"),
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH (Debian: apt-get install chromium)"),
     pytest.mark.skipif(not STATIC.exists(), reason="the console is not built (make web)"),
 ]
