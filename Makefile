@@ -7,7 +7,7 @@ PORT ?= $(if $(ONCE),0,7700)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs web install dev format clean
+.PHONY: help demo test check bench docs web install dev peer format clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -41,10 +41,12 @@ install: $(VENV)/installed ## the virtual environment with Twinloop in it
 
 dev: $(VENV)/developing ## the same with what development needs
 
+peer: .peer/installed ## a real MLflow server in an environment of its own, for comparison
+
 web: src/twinloop/server/static/index.html ## build the console
 
 clean: ## remove what the other targets made
-	rm -rf $(VENV) web/node_modules src/twinloop/server/static
+	rm -rf $(VENV) .peer web/node_modules src/twinloop/server/static
 
 $(VENV)/installed: requirements/run.txt requirements/build.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Twinloop needs Python 3.11 or newer. Name one with: make PYTHON=/path/to/python3"; exit 2; }
@@ -55,6 +57,11 @@ $(VENV)/installed: requirements/run.txt requirements/build.txt pyproject.toml
 
 $(VENV)/developing: $(VENV)/installed requirements/dev.txt
 	$(PIP) -r requirements/dev.txt
+	@touch $@
+
+.peer/installed: requirements/peer.txt
+	test -x .peer/bin/python || $(PYTHON) -m venv .peer
+	.peer/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peer.txt
 	@touch $@
 
 src/twinloop/server/static/index.html: $(VENV)/installed $(shell find web/src web/public -type f 2>/dev/null) web/index.html web/package-lock.json web/vite.config.ts

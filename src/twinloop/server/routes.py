@@ -8,6 +8,8 @@ from starlette.routing import BaseRoute, Route
 from twinloop.compose import App
 from twinloop.core.errors import TwinloopError
 from twinloop.protocols.http import Dialect
+from twinloop.protocols.mlflow import experiments as mlflow_experiments
+from twinloop.protocols.mlflow import runs as mlflow_runs
 from twinloop.protocols.mlflow.errors import MLFLOW
 from twinloop.protocols.mlflow.routes import routes as mlflow
 from twinloop.protocols.native import (
@@ -71,7 +73,7 @@ def all_routes(app: App) -> list[BaseRoute]:
         *otlp(app.tracing),
         *own,
         *openapi.routes(own),
-        *mlflow(app.tracking),
+        *mlflow([mlflow_runs.endpoints(app.tracking), mlflow_experiments.endpoints(app.tracking.experiments)]),
     ]
 
 

@@ -8,9 +8,11 @@ from twinloop.control.tracking.experiments import Experiments
 from twinloop.core.errors import NotFound
 from twinloop.protocols.http import Call
 from twinloop.protocols.mlflow import translate, wire
+from twinloop.protocols.mlflow.endpoint import Endpoint
 from twinloop.protocols.mlflow.request import read
 
 Json = dict[str, Any]
+_PREFIX = "/api/2.0/mlflow"
 
 
 class ExperimentHandlers:
@@ -74,3 +76,20 @@ class ExperimentHandlers:
         request = await read(call, wire.DeleteExperimentTag)
         await self._experiments.delete_tag(call.who, request.experiment_id, request.key)
         return {}
+
+
+def endpoints(experiments: Experiments) -> list[Endpoint]:
+    """What MLflow offers on experiments, the busiest first: paths are tried in order."""
+    handlers = ExperimentHandlers(experiments)
+    return [
+        Endpoint("POST", f"{_PREFIX}/experiments/create", handlers.create),
+        Endpoint("GET", f"{_PREFIX}/experiments/get", handlers.get),
+        Endpoint("GET", f"{_PREFIX}/experiments/get-by-name", handlers.get_by_name),
+        Endpoint("POST", f"{_PREFIX}/experiments/search", handlers.search),
+        Endpoint("GET", f"{_PREFIX}/experiments/search", handlers.search),
+        Endpoint("POST", f"{_PREFIX}/experiments/update", handlers.update),
+        Endpoint("POST", f"{_PREFIX}/experiments/delete", handlers.delete),
+        Endpoint("POST", f"{_PREFIX}/experiments/restore", handlers.restore),
+        Endpoint("POST", f"{_PREFIX}/experiments/set-experiment-tag", handlers.set_tag),
+        Endpoint("POST", f"{_PREFIX}/experiments/delete-experiment-tag", handlers.delete_tag),
+    ]

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from twinloop.control.tracking.service import Tracking
 from twinloop.core.errors import NotOffered
-from twinloop.protocols.http import Call, Handler, route
+from twinloop.protocols.http import Call, route
+from twinloop.protocols.mlflow.endpoint import Endpoint
 from twinloop.protocols.mlflow.errors import MLFLOW
-from twinloop.protocols.mlflow.experiments import ExperimentHandlers
-from twinloop.protocols.mlflow.runs import RunHandlers
 
 VERSION = "3.17.0"
 """The MLflow whose protocol this is; clients log spans by OTLP only to 3.4 and later."""
 
-_PREFIXES = ("/api/2.0/mlflow", "/ajax-api/2.0/mlflow")
 _REST = ("/api/2.0", "/api/3.0", "/ajax-api/2.0", "/ajax-api/3.0")
 _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def routes(tracking: Tracking) -> list[Route]:
+def routes(areas: Iterable[Sequence[Endpoint]]) -> list[Route]:
+    """Routes of every area, each under ``/api`` for clients and under ``/ajax-api`` for browsers."""
+    offered = [endpoint for area in areas for endpoint in area]
     found = [
-        route(MLFLOW, method, prefix + path, handler)
-        for prefix in _PREFIXES
-        for method, path, handler in _offered(tracking)
+        route(MLFLOW, endpoint.method, path, endpoint.handler, limit=endpoint.limit)
+        for endpoint in offered
+        for path in endpoint.paths
     ]
     found += [
         route(MLFLOW, "GET", "/version", _version, public=True),
@@ -40,35 +41,6 @@ def routes(tracking: Tracking) -> list[Route]:
         for method in _METHODS
     ]
     return found
-
-
-def _offered(tracking: Tracking) -> list[tuple[str, str, Handler]]:
-    experiments, runs = ExperimentHandlers(tracking.experiments), RunHandlers(tracking)
-    return [  # the busiest first: paths are tried in order
-        ("POST", "/runs/log-metric", runs.log_metric),
-        ("POST", "/runs/log-batch", runs.log_batch),
-        ("POST", "/experiments/create", experiments.create),
-        ("GET", "/experiments/get", experiments.get),
-        ("GET", "/experiments/get-by-name", experiments.get_by_name),
-        ("POST", "/experiments/search", experiments.search),
-        ("GET", "/experiments/search", experiments.search),
-        ("POST", "/experiments/update", experiments.update),
-        ("POST", "/experiments/delete", experiments.delete),
-        ("POST", "/experiments/restore", experiments.restore),
-        ("POST", "/experiments/set-experiment-tag", experiments.set_tag),
-        ("POST", "/experiments/delete-experiment-tag", experiments.delete_tag),
-        ("POST", "/runs/create", runs.create),
-        ("GET", "/runs/get", runs.get),
-        ("POST", "/runs/update", runs.update),
-        ("POST", "/runs/delete", runs.delete),
-        ("POST", "/runs/restore", runs.restore),
-        ("POST", "/runs/search", runs.search),
-        ("POST", "/runs/log-parameter", runs.log_param),
-        ("POST", "/runs/set-tag", runs.set_tag),
-        ("POST", "/runs/delete-tag", runs.delete_tag),
-        ("POST", "/runs/log-inputs", runs.log_inputs),
-        ("GET", "/metrics/get-history", runs.history),
-    ]
 
 
 async def _version(call: Call) -> PlainTextResponse:

@@ -9,9 +9,11 @@ from twinloop.control.tracking.service import Tracking
 from twinloop.core.errors import NotOffered
 from twinloop.protocols.http import Call
 from twinloop.protocols.mlflow import translate, wire
+from twinloop.protocols.mlflow.endpoint import Endpoint
 from twinloop.protocols.mlflow.request import read
 
 Json = dict[str, Any]
+_PREFIX = "/api/2.0/mlflow"
 
 
 class RunHandlers:
@@ -125,3 +127,23 @@ class RunHandlers:
             limit = translate.integer(request.max_results, "max_results")
             page = await self._tracking.history(call.who, run_id, request.metric_key, limit, token)
         return translate.page_json("metrics", page, [translate.metric_json(point) for point in page.items])
+
+
+def endpoints(tracking: Tracking) -> list[Endpoint]:
+    """What MLflow offers on runs, the busiest first: paths are tried in order."""
+    handlers = RunHandlers(tracking)
+    return [
+        Endpoint("POST", f"{_PREFIX}/runs/log-metric", handlers.log_metric),
+        Endpoint("POST", f"{_PREFIX}/runs/log-batch", handlers.log_batch),
+        Endpoint("POST", f"{_PREFIX}/runs/create", handlers.create),
+        Endpoint("GET", f"{_PREFIX}/runs/get", handlers.get),
+        Endpoint("POST", f"{_PREFIX}/runs/update", handlers.update),
+        Endpoint("POST", f"{_PREFIX}/runs/delete", handlers.delete),
+        Endpoint("POST", f"{_PREFIX}/runs/restore", handlers.restore),
+        Endpoint("POST", f"{_PREFIX}/runs/search", handlers.search),
+        Endpoint("POST", f"{_PREFIX}/runs/log-parameter", handlers.log_param),
+        Endpoint("POST", f"{_PREFIX}/runs/set-tag", handlers.set_tag),
+        Endpoint("POST", f"{_PREFIX}/runs/delete-tag", handlers.delete_tag),
+        Endpoint("POST", f"{_PREFIX}/runs/log-inputs", handlers.log_inputs),
+        Endpoint("GET", f"{_PREFIX}/metrics/get-history", handlers.history),
+    ]

@@ -1,0 +1,1 @@
+"""Tells other systems what changed in the registry: signed, retried, nothing lost."""
