@@ -22,6 +22,7 @@ from twinloop.backends.parsing.process import ProcessParser
 from twinloop.backends.prometheus import PrometheusObserver
 from twinloop.backends.spool import FileSpool
 from twinloop.backends.xgboost_models import XgboostEngine
+from twinloop.control.artifacts.service import Artifacts
 from twinloop.control.evaluation.service import EvidenceBook
 from twinloop.control.gateway.service import Gateway
 from twinloop.control.gateway.variants import VariantTable
@@ -161,6 +162,7 @@ class App:
     started_ns: int
     store: Store
     blobs: Blobs
+    artifacts: Artifacts
     bus: Bus
     keys: Keys
     tracing: Tracing
@@ -276,6 +278,7 @@ async def _put_together(settings: Settings, home: Home, clock: Clock) -> App:
         started_ns=clock.now_ns(),
         store=store,
         blobs=blobs,
+        artifacts=Artifacts(store, blobs, clock),
         bus=bus,
         keys=keys,
         tracing=tracing,

@@ -66,8 +66,8 @@ class LocalBlobs:
         except FileNotFoundError:
             return None
 
-    async def open(self, digest: Digest) -> AsyncIterator[bytes]:
-        async for chunk in _file_chunks(await self.local_path(digest)):
+    async def open(self, digest: Digest, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        async for chunk in _file_chunks(await self.local_path(digest), start, end):
             yield chunk
 
     async def local_path(self, digest: Digest) -> Path:
@@ -106,10 +106,13 @@ class LocalBlobs:
             raise _storage_error(self._folder, error) from error
 
 
-async def _file_chunks(path: Path) -> AsyncIterator[bytes]:
+async def _file_chunks(path: Path, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
     source = await asyncio.to_thread(path.open, "rb")
     try:
-        while chunk := await asyncio.to_thread(source.read, _CHUNK):
+        source.seek(start)
+        left = None if end is None else max(0, end - start)
+        while chunk := await asyncio.to_thread(source.read, _CHUNK if left is None else min(_CHUNK, left)):
+            left = None if left is None else left - len(chunk)
             yield chunk
     finally:
         source.close()

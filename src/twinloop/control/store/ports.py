@@ -60,8 +60,13 @@ class Blobs(Protocol):
         """The size in bytes, or None when there is no such blob."""
         ...
 
-    def open(self, digest: Digest) -> AsyncIterator[bytes]:
-        """Iterate over the bytes in chunks of at most 1 MiB. Raises NotFound at the first chunk."""
+    def open(self, digest: Digest, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Iterate over the bytes from ``start`` up to, not including, ``end``, in chunks of at most 1 MiB.
+
+        Raises:
+            NotFound: at the first chunk, when there is no such blob.
+            StorageCorrupt: after the last chunk of a whole read, when the bytes do not have the digest any more.
+        """
         ...
 
     async def local_path(self, digest: Digest) -> Path:

@@ -1,0 +1,84 @@
+"""Finds files that run code of their author when they are loaded, from their names and first bytes, without loading them.
+
+Python's pickle calls whatever its bytes name (https://docs.python.org/3/library/pickle.html), and joblib, cloudpickle,
+dill, torch.save and object arrays of NumPy are pickles within. Keras files may hold pickled Python functions (Lambda layers).
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import pickletools
+import re
+import zlib
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from pathlib import PurePosixPath
+
+HEAD = 2**16
+"""How many of the first bytes are looked at."""
+
+_SUFFIXES = {
+    **dict.fromkeys((".pkl", ".pickle", ".pck", ".pcl", ".pk", ".p", ".sav", ".dill", ".cloudpickle"), "pickle"),
+    ".joblib": "joblib (pickle)",
+    **dict.fromkeys((".pt", ".pth", ".ckpt"), "torch (pickle)"),
+    **dict.fromkeys((".h5", ".hdf5", ".keras"), "keras (may hold Python functions)"),
+}
+_OPCODES = frozenset(opcode.code.encode("latin-1")[0] for opcode in pickletools.opcodes)
+# Protocol 0 is text. What it can begin with that is dangerous or usual: a call's name, or an empty container put in memo 0.
+_TEXT_PICKLE = re.compile(rb"(?:\(?[ci][A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n|\([dlt]p?\d*\n)")
+_UNPACKED = 256
+
+_COMPRESSED: tuple[tuple[bytes, Callable[[], Callable[[bytes], bytes]]], ...] = (
+    (b"\x1f\x8b", lambda: lambda head: zlib.decompressobj(wbits=31).decompress(head, _UNPACKED)),
+    (b"\x78", lambda: lambda head: zlib.decompressobj().decompress(head, _UNPACKED)),
+    (b"BZh", lambda: lambda head: bz2.BZ2Decompressor().decompress(head, _UNPACKED)),
+    (b"\xfd7zXZ\x00", lambda: lambda head: lzma.LZMADecompressor().decompress(head, _UNPACKED)),
+    (b"\x5d\x00\x00", lambda: lambda head: lzma.LZMADecompressor().decompress(head, _UNPACKED)),
+)
+
+
+def flag_of(path: str, head: bytes) -> str | None:
+    """Why a file at ``path`` that begins with ``head`` is unsafe to load, in a few words; None when nothing shows."""
+    return _by_content(head) or _SUFFIXES.get(PurePosixPath(path).suffix.lower())
+
+
+class Looking:
+    """Passes a stream on unchanged and keeps its first bytes."""
+
+    def __init__(self, chunks: AsyncIterable[bytes]) -> None:
+        self._chunks = chunks
+        self._head = bytearray()
+
+    @property
+    def head(self) -> bytes:
+        return bytes(self._head)
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._chunks:
+            if len(self._head) < HEAD:
+                self._head += chunk[: HEAD - len(self._head)]
+            yield chunk
+
+
+def _by_content(head: bytes) -> str | None:
+    if _is_pickle(head):
+        return "pickle"
+    if head.startswith(b"PK\x03\x04") and re.search(rb"(?:^|/|[^\w])data\.pkl", head):
+        return "torch (pickle)"
+    if head.startswith(b"\x93NUMPY") and re.search(rb"'descr': *'\|O'", head[:512]):
+        return "numpy objects (pickle)"
+    for magic, opened in _COMPRESSED:
+        if head.startswith(magic):
+            try:
+                inner = opened()(head)
+            except (zlib.error, lzma.LZMAError, OSError, EOFError):
+                return None
+            return "compressed pickle" if _is_pickle(inner) else None
+    return None
+
+
+def _is_pickle(head: bytes) -> bool:
+    """Protocols 2 to 5 begin with PROTO and an opcode. A safetensors header of 640 bytes begins 80 02 too; no opcode is 0."""
+    if len(head) > 2 and head[0] == 0x80 and 2 <= head[1] <= 5:
+        return head[2] in _OPCODES
+    return _TEXT_PICKLE.match(head) is not None

@@ -1,0 +1,82 @@
+"""Which texts are paths of artifacts. What is not one never reaches a table, a disk or a bucket."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import unquote
+
+from twinloop.core.errors import InvalidInput
+
+PATH_LIMIT = 1024
+"""Bytes of UTF-8; the longest key that S3 takes."""
+NAME_LIMIT = 255
+"""Bytes of UTF-8 of one segment; the longest file name that file systems take, so that a download fits anywhere."""
+
+_DRIVE = re.compile(r"[A-Za-z]:")
+_DECODINGS = 8
+
+
+def check_path(path: str) -> str:
+    """Return ``path`` if it names something below the root: segments joined by ``/``, none of them a step elsewhere.
+
+    A path that turns into a step elsewhere when it is percent-decoded, once or many times, is refused as well: some
+    client or proxy may decode it once more than we do.
+
+    Raises:
+        InvalidInput: empty, absolute, a drive, a URL, a backslash, a control character, an empty segment, ``.`` or
+            ``..``, or too long.
+    """
+    objection = _objection(path)
+    if objection is None:
+        decoded = path
+        for _ in range(_DECODINGS):
+            again = unquote(decoded)
+            if again == decoded:
+                break
+            decoded, objection = again, _step_elsewhere(again)
+            if objection is not None:
+                break
+        else:
+            objection = "is percent-encoded too many times"
+    if objection is not None:
+        raise InvalidInput(
+            f"Invalid path: {path[:200]!r} {objection}. Use names joined by '/', relative to where the artifacts lie."
+        )
+    return path
+
+
+def check_folder(path: str) -> str:
+    """As ``check_path``; the empty text is the root, and one slash at the end is taken off."""
+    return check_path(path.removesuffix("/")) if path else path
+
+
+def join(folder: str, path: str) -> str:
+    """``path`` below ``folder``; either may be empty."""
+    return f"{folder}/{path}" if folder and path else folder or path
+
+
+def _objection(path: str) -> str | None:
+    if not path:
+        return "is empty"
+    if len(path.encode("utf-8", "surrogatepass")) > PATH_LIMIT:
+        return f"is longer than {PATH_LIMIT} bytes"
+    if any(len(name.encode("utf-8", "surrogatepass")) > NAME_LIMIT for name in path.split("/")):
+        return f"holds a name longer than {NAME_LIMIT} bytes"
+    if any("\ud800" <= letter <= "\udfff" for letter in path):
+        return "is not valid Unicode"
+    return _step_elsewhere(path)
+
+
+def _step_elsewhere(path: str) -> str | None:
+    if any(letter < " " or letter == "\x7f" for letter in path):
+        return "holds a control character"
+    if "\\" in path:
+        return "holds a backslash"
+    if path.startswith("/"):
+        return "is absolute"
+    if _DRIVE.match(path):
+        return "begins with a drive or a scheme"
+    for name in path.split("/"):
+        if name in ("", ".", ".."):
+            return "holds an empty segment" if not name else f"holds the segment {name!r}"
+    return None
