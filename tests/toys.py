@@ -17,6 +17,7 @@ from twinloop.control.registry.model import Revision
 from twinloop.control.registry.service import Registry
 from twinloop.control.releases.answers import Answer, ChatDelta, EmbedAnswer, Request, Usage
 from twinloop.control.releases.kind import ReleaseKind
+from twinloop.control.releases.repository import holds
 from twinloop.control.releases.model import ReleaseRequest
 from twinloop.control.releases.service import Releases
 from twinloop.control.security.model import LOCAL_ADMIN, Principal
@@ -136,7 +137,7 @@ async def open_toy(folder: Path) -> Toy:
     """Everything of control over a real SQLite file, with the toy lane."""
     clock = ManualClock()
     store = open_store(folder / "toy.db")
-    registry = Registry(store, [ReleaseKind(), WordKind()], clock)
+    registry = Registry(store, [ReleaseKind(), WordKind()], clock, holds=holds)
     endpoint, gate = WordEndpoint(), FixedGate()
     table = VariantTable(Activation(registry, [endpoint]))  # type: ignore[list-item]
     tracing = Tracing(store, write_trace_lineage, MemorySpool(), clock)

@@ -1,108 +1,172 @@
-"""Tables and queries of the registry."""
+"""Queries of revisions: adding one, and finding it by reference, digest or age."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, Index, Integer, String, Table, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, select, tuple_, update
 
 from twinloop.control.lineage import repository as lineage
 from twinloop.control.lineage.model import Link, Node
-from twinloop.control.registry.model import Parent, Registered, Revision
-from twinloop.control.store.schema import Json, metadata
-from twinloop.control.store.sql import upsert
+from twinloop.control.registry import event_rows, note_rows
+from twinloop.control.registry.card_rows import parts
+from twinloop.control.registry.event_rows import events_after
+from twinloop.control.registry.model import (
+    Act,
+    Card,
+    Note,
+    Origin,
+    Parent,
+    Registered,
+    Revision,
+    Status,
+    Version,
+    revision_digest,
+)
+from twinloop.control.registry.tables import aliases, notes, revisions
 from twinloop.core.digests import Digest
-from twinloop.core.errors import NotFound
+from twinloop.core.errors import Conflict, NotFound
 from twinloop.core.ids import Ref
 
-revisions = Table(
-    "revisions",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("kind", String(100), primary_key=True),
-    Column("name", String(200), primary_key=True),
-    Column("number", Integer, primary_key=True),
-    Column("digest", String(71), nullable=False),
-    Column("manifest", Json, nullable=False),
-    Column("parents", Json, nullable=False),
-    Column("created_ns", BigInteger, nullable=False),
-    Column("created_by", String(200), nullable=False),
-    Column("run_id", String(64)),
-    Column("registered_ns", BigInteger, nullable=False),
-    Index("uq_revisions_digest", "tenant", "digest", unique=True),
-    Index("ix_revisions_newest", "tenant", "created_ns"),
-    Index("ix_revisions_run", "tenant", "run_id"),
-)
-
-aliases = Table(
-    "aliases",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("kind", String(100), primary_key=True),
-    Column("name", String(200), primary_key=True),
-    Column("alias", String(200), primary_key=True),
-    Column("number", Integer, nullable=False),
-)
-
-alias_events = Table(
-    "alias_events",
-    metadata,
-    Column("sequence", Integer, primary_key=True, autoincrement=True),
-    Column("tenant", String(100), nullable=False),
-    Column("kind", String(100), nullable=False),
-    Column("name", String(200), nullable=False),
-    Column("alias", String(200), nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("at_ns", BigInteger, nullable=False),
-    Column("by", String(200), nullable=False),
-    Index("ix_alias_events_name", "tenant", "kind", "name"),
-)
+__all__ = [
+    "Wanted",
+    "add",
+    "by_digest",
+    "by_ref",
+    "count",
+    "digests_of",
+    "events_after",
+    "latest",
+    "newest",
+    "of_card",
+    "versions",
+]
 
 
-def add(connection: Connection, tenant: str, wanted: Revision) -> Registered:
+class Wanted(msgspec.Struct, frozen=True):
+    """A revision to be: ``number`` is the one it must get, if any.
+
+    ``digest`` is that of the revision under the name of its card, where it is known already. ``fresh`` asks for a new
+    revision even where the same content is registered; its number then is part of the manifest, as ``version``.
+    """
+
+    manifest: dict[str, Any]
+    parents: tuple[Parent, ...] = ()
+    run_id: str | None = None
+    origin: Origin = Origin()
+    number: int | None = None
+    digest: Digest | None = None
+    fresh: bool = False
+    description: str | None = None
+    tags: dict[str, str] = {}
+    status: Status = "READY"
+
+
+def add(connection: Connection, act: Act, card: Card, wanted: Wanted) -> Registered:
     """Add ``wanted`` with the next number, its node and its edges; or return the revision with the same digest.
 
     That one then counts as the newest again: going back to an earlier declaration, or training the same model again,
     must not leave ``kind/name`` meaning what was registered in between.
+
+    Raises:
+        Conflict: the next number is not the one wanted.
+        NotFound: a parent does not exist.
     """
-    there = by_digest(connection, tenant, wanted.digest)
+    number = _next_number(connection, act.tenant, card, wanted)
+    made = _revision_of(act, card, wanted, number)
+    there = None if wanted.fresh else by_digest(connection, act.tenant, made.digest)
     if there is not None:
-        connection.execute(
-            update(revisions)
-            .where(revisions.c.tenant == tenant, revisions.c.digest == there.digest)
-            .values(registered_ns=wanted.created_ns)
-        )
-        if wanted.run_id:
-            _link_run(connection, tenant, there.digest, wanted.run_id, wanted.created_ns)
-        return Registered(there, created=False)
-    _require(connection, tenant, [parent.digest for parent in wanted.parents])
-    newest = connection.execute(
-        select(func.max(revisions.c.number)).where(*_named(tenant, wanted.kind, wanted.name))
-    ).scalar()
-    made = msgspec.structs.replace(wanted, number=(newest or 0) + 1)
-    connection.execute(
-        insert(revisions).values(
-            tenant=tenant,
-            kind=made.kind,
-            name=made.name,
-            number=made.number,
-            digest=made.digest,
-            manifest=made.manifest,
-            parents=msgspec.to_builtins(made.parents),
-            created_ns=made.created_ns,
-            created_by=made.created_by,
-            run_id=made.run_id,
-            registered_ns=made.created_ns,
-        )
-    )
+        if wanted.number is not None:
+            raise Conflict(f"{there.ref} is registered already. Leave the number out to be given the next one.")
+        return _again(connection, act, card, there, wanted)
+    _require(connection, act.tenant, [parent.digest for parent in wanted.parents])
+    connection.execute(insert(revisions).values(tenant=act.tenant, **_values(made)))
+    note_rows.begin(connection, act, made, wanted.description, wanted.tags, wanted.status)
     node = Node(made.digest, made.kind, made.name, str(made.number), made.digest, made.created_ns)
     links = [Link(parent.role, parent.digest, parent.via) for parent in made.parents]
-    if made.run_id:
-        links.append(Link("produced_by", f"run:{made.run_id}"))
-    lineage.add(connection, tenant, node, links)
+    lineage.add(connection, act.tenant, node, [*links, *_origins(wanted)])
+    event_rows.append(
+        connection, act, (card.kind, card.name, card.title), "revision.registered", number, _told(made, wanted)
+    )
     return Registered(made, created=True)
+
+
+def _next_number(connection: Connection, tenant: str, card: Card, wanted: Wanted) -> int:
+    highest = connection.execute(select(func.max(revisions.c.number)).where(*_named(tenant, card.kind, card.name)))
+    number = (highest.scalar() or 0) + 1
+    if wanted.number is not None and wanted.number != number:
+        raise Conflict(
+            f"{card.ref}@{wanted.number} cannot be registered: the next number is {number}. Leave it out to be given that."
+        )
+    return int(number)
+
+
+def _revision_of(act: Act, card: Card, wanted: Wanted, number: int) -> Revision:
+    manifest = {**wanted.manifest, "version": number} if wanted.fresh else wanted.manifest
+    return Revision(
+        kind=card.kind,
+        name=card.name,
+        number=number,
+        digest=wanted.digest or revision_digest(card.kind, card.name, manifest, wanted.parents),
+        manifest=manifest,
+        parents=wanted.parents,
+        created_ns=act.at_ns,
+        created_by=act.by,
+        run_id=wanted.run_id,
+        origin=wanted.origin,
+    )
+
+
+def _again(connection: Connection, act: Act, card: Card, there: Revision, wanted: Wanted) -> Registered:
+    connection.execute(
+        update(revisions)
+        .where(revisions.c.tenant == act.tenant, revisions.c.digest == there.digest)
+        .values(registered_ns=act.at_ns)
+    )
+    lineage.add_links(connection, act.tenant, there.digest, _origins(wanted), act.at_ns)
+    noted = note_rows.of(connection, act.tenant, [(there.kind, there.name, there.number)])
+    if any(note.deleted for note in noted.values()):
+        note_rows.begin(connection, act, there, wanted.description, wanted.tags, wanted.status)
+        detail = {**_told(there, wanted), "again": True}
+        event_rows.append(
+            connection, act, (card.kind, card.name, card.title), "revision.registered", there.number, detail
+        )
+    return Registered(there, created=False)
+
+
+def _origins(wanted: Wanted) -> list[Link]:
+    links = [Link("produced_by", f"run:{wanted.run_id}")] if wanted.run_id else []
+    return [*links, Link("logged_as", f"logged_model:{wanted.origin.model_id}")] if wanted.origin.model_id else links
+
+
+def _told(made: Revision, wanted: Wanted) -> dict[str, Any]:
+    """What the event of a registration says of it."""
+    return {
+        "digest": made.digest,
+        "source": made.origin.source,
+        "run_id": made.run_id,
+        "description": wanted.description,
+        "tags": wanted.tags,
+    }
+
+
+def _values(made: Revision) -> dict[str, Any]:
+    return {
+        "kind": made.kind,
+        "name": made.name,
+        "number": made.number,
+        "digest": made.digest,
+        "manifest": made.manifest,
+        "parents": msgspec.to_builtins(made.parents),
+        "created_ns": made.created_ns,
+        "created_by": made.created_by,
+        "run_id": made.run_id,
+        "registered_ns": made.created_ns,
+        "source": made.origin.source,
+        "origin": {**msgspec.to_builtins(made.origin), "source": None} if made.origin != Origin() else None,
+    }
 
 
 def by_digest(connection: Connection, tenant: str, digest: Digest) -> Revision | None:
@@ -113,6 +177,7 @@ def by_digest(connection: Connection, tenant: str, digest: Digest) -> Revision |
 
 
 def by_ref(connection: Connection, tenant: str, ref: Ref) -> Revision | None:
+    """The revision that is not deleted; without number and alias, the one that was registered last."""
     number: Any = ref.number
     if ref.alias is not None:
         number = connection.execute(
@@ -125,7 +190,7 @@ def by_ref(connection: Connection, tenant: str, ref: Ref) -> Revision | None:
         ).scalar()
         if number is None:
             return None
-    query = select(revisions).where(*_named(tenant, ref.kind, ref.name))
+    query = select(revisions).where(*_named(tenant, ref.kind, ref.name), _in_sight())
     query = (
         query.order_by(revisions.c.registered_ns.desc(), revisions.c.number.desc()).limit(1)
         if number is None
@@ -135,10 +200,63 @@ def by_ref(connection: Connection, tenant: str, ref: Ref) -> Revision | None:
     return None if row is None else _with_aliases(connection, tenant, [_revision(row)])[0]
 
 
+def of_card(
+    connection: Connection, tenant: str, card: Card, number: int | None = None, limit: int | None = None
+) -> list[Version]:
+    """Revisions of a card that are not deleted, the highest number first; or the one with ``number``."""
+    query = select(revisions).where(*_named(tenant, card.kind, card.name), _in_sight())
+    if number is not None:
+        query = query.where(revisions.c.number == number)
+    rows = connection.execute(query.order_by(revisions.c.number.desc()).limit(limit)).all()
+    return versions(connection, tenant, rows, {(card.kind, card.name): card.title})
+
+
+def latest(connection: Connection, tenant: str, found: Sequence[Card]) -> dict[tuple[str, str], list[Version]]:
+    """The highest revision of each stage, by kind and name of its card."""
+    titles = {(card.kind, card.name): card.title for card in found}
+    latest: dict[tuple[str, str], list[Version]] = {}
+    for part in parts(list(titles)):
+        newest_of = (
+            select(notes.c.kind, notes.c.name, func.max(notes.c.number).label("number"))
+            .where(notes.c.tenant == tenant, tuple_(notes.c.kind, notes.c.name).in_(part), notes.c.deleted.is_(False))
+            .group_by(notes.c.kind, notes.c.name, notes.c.stage)
+            .subquery()
+        )
+        joined = and_(
+            revisions.c.kind == newest_of.c.kind,
+            revisions.c.name == newest_of.c.name,
+            revisions.c.number == newest_of.c.number,
+        )
+        rows = connection.execute(select(revisions).join(newest_of, joined).where(revisions.c.tenant == tenant)).all()
+        for version in versions(connection, tenant, rows, titles):
+            latest.setdefault((version.revision.kind, version.revision.name), []).append(version)
+    return latest
+
+
+def digests_of(connection: Connection, tenant: str, card: Card) -> list[Digest]:
+    """Digests of all revisions of a card, deleted ones included."""
+    query = select(revisions.c.digest).where(*_named(tenant, card.kind, card.name))
+    return [Digest(digest) for digest in connection.execute(query).scalars()]
+
+
+def versions(
+    connection: Connection, tenant: str, rows: Sequence[Any], titles: Mapping[tuple[str, str], str]
+) -> list[Version]:
+    """Rows of ``revisions`` as values, each with its note and aliases; ``titles`` are those of their cards."""
+    found = _with_aliases(connection, tenant, [_revision(row) for row in rows])
+    noted = note_rows.of(connection, tenant, [(r.kind, r.name, r.number) for r in found])
+    return [
+        Version(
+            titles[r.kind, r.name], r, noted.get((r.kind, r.name, r.number), Note(updated_ms=r.created_ns // 1_000_000))
+        )
+        for r in found
+    ]
+
+
 def newest(
     connection: Connection, tenant: str, kind: str | None, name: str | None, limit: int, before: int | None
 ) -> list[Revision]:
-    query = select(revisions).where(revisions.c.tenant == tenant)
+    query = select(revisions).where(revisions.c.tenant == tenant, _in_sight())
     if kind is not None:
         query = query.where(revisions.c.kind == kind)
     if name is not None:
@@ -152,19 +270,22 @@ def newest(
 def count(connection: Connection, tenant: str) -> dict[str, int]:
     """How many revisions of each kind there are."""
     rows = connection.execute(
-        select(revisions.c.kind, func.count()).where(revisions.c.tenant == tenant).group_by(revisions.c.kind)
+        select(revisions.c.kind, func.count())
+        .where(revisions.c.tenant == tenant, _in_sight())
+        .group_by(revisions.c.kind)
     )
     return {row[0]: row[1] for row in rows}
 
 
-def move_alias(connection: Connection, tenant: str, revision: Revision, alias: str, at_ns: int, by: str) -> None:
-    key = {"tenant": tenant, "kind": revision.kind, "name": revision.name, "alias": alias}
-    upsert(connection, aliases, [{**key, "number": revision.number}], tuple(key), ("number",))
-    connection.execute(insert(alias_events).values(**key, number=revision.number, at_ns=at_ns, by=by))
-
-
-def _link_run(connection: Connection, tenant: str, digest: Digest, run_id: str, at_ns: int) -> None:
-    lineage.add_links(connection, tenant, digest, [Link("produced_by", f"run:{run_id}")], at_ns)
+def _in_sight() -> ColumnElement[bool]:
+    """Not marked deleted."""
+    return ~exists().where(
+        notes.c.tenant == revisions.c.tenant,
+        notes.c.kind == revisions.c.kind,
+        notes.c.name == revisions.c.name,
+        notes.c.number == revisions.c.number,
+        notes.c.deleted.is_(True),
+    )
 
 
 def _require(connection: Connection, tenant: str, digests: Sequence[Digest]) -> None:
@@ -196,18 +317,23 @@ def _revision(row: Any) -> Revision:
         created_ns=row.created_ns,
         created_by=row.created_by,
         run_id=row.run_id,
+        origin=_origin(row),
     )
+
+
+def _origin(row: Any) -> Origin:
+    if row.source is None and row.origin is None:
+        return Origin()
+    return msgspec.convert({**(row.origin or {}), "source": row.source}, Origin)
 
 
 def _with_aliases(connection: Connection, tenant: str, found: list[Revision]) -> list[Revision]:
     if not found:
         return found
-    names = sorted({revision.name for revision in found})
     rows: list[Any] = []
-    for start in range(0, len(names), 500):
-        rows += connection.execute(
-            select(aliases).where(aliases.c.tenant == tenant, aliases.c.name.in_(names[start : start + 500]))
-        ).all()
+    for part in parts(sorted({(revision.kind, revision.name) for revision in found})):
+        mine = (aliases.c.tenant == tenant, tuple_(aliases.c.kind, aliases.c.name).in_(part))
+        rows += connection.execute(select(aliases).where(*mine)).all()
     pointing: dict[tuple[str, str, int], list[str]] = {}
     for row in rows:
         pointing.setdefault((row.kind, row.name, row.number), []).append(row.alias)

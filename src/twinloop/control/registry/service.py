@@ -5,14 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from twinloop.control.registry import repository
-from twinloop.control.registry.model import Parent, Registered, Revision, revision_digest
-from twinloop.control.registry.ports import Kind
+import msgspec
+from sqlalchemy import Connection
+
+from twinloop.control.registry import approval_rows, card_rows, repository
+from twinloop.control.registry.card_rows import Named
+from twinloop.control.registry.cards import Cards
+from twinloop.control.registry.ledger import Ledger
+from twinloop.control.registry.model import Act, Parent, Registered, Revision, revision_digest
+from twinloop.control.registry.ports import Holds, Kind
+from twinloop.control.registry.repository import Wanted
+from twinloop.control.registry.versions import Versions
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
 from twinloop.core.clock import Clock, SystemClock
 from twinloop.core.digests import Digest, is_digest
 from twinloop.core.errors import InvalidInput, NotFound
+from twinloop.core.events import Bus
 from twinloop.core.ids import Ref, check_kind, check_name
 
 _MANIFEST_DEPTH = 32
@@ -21,10 +30,20 @@ _MANIFEST_DEPTH = 32
 class Registry:
     """Keeps immutable revisions of the kinds it was given."""
 
-    def __init__(self, store: Store, kinds: Iterable[Kind], clock: Clock | None = None) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: Store,
+        kinds: Iterable[Kind],
+        clock: Clock | None = None,
+        bus: Bus | None = None,
+        shelves: Mapping[str, str] | None = None,
+        holds: Holds | None = None,
+    ) -> None:
+        """``shelves`` maps a kind to the kind whose cards it shares titles with; ``holds`` tells what may not be deleted."""
         self._kinds = {kind.name: kind for kind in kinds}
-        self._clock = clock or SystemClock()
+        self._ledger = Ledger(store, clock or SystemClock(), bus, shelves, holds)
+        self.cards = Cards(self._ledger)
+        self.versions = Versions(self._ledger)
 
     async def register(
         self,
@@ -34,29 +53,28 @@ class Registry:
         manifest: Mapping[str, Any],
         parents: Sequence[Parent] = (),
         run_id: str | None = None,
+        number: int | None = None,
     ) -> Registered:
         """Make ``kind/name@n`` with the next number, or return the revision that has this content already.
 
         Raises:
             InvalidInput: unknown kind, bad name, or a manifest its kind refuses.
             NotFound: a parent does not exist.
+            Conflict: ``number`` is given and is not the next one; of callers at once, one gets it.
         """
         who.require(Role.developer)
         self._kind(kind).validate(_json_object(manifest))
         check_name(name)
+        # What takes long is done here: while the transaction runs, every other writer waits.
         digest = revision_digest(kind, name, manifest, tuple(parents))
-        wanted = Revision(
-            kind=kind,
-            name=name,
-            number=0,
-            digest=digest,
-            manifest=dict(manifest),
-            parents=tuple(parents),
-            created_ns=self._clock.now_ns(),
-            created_by=who.name,
-            run_id=run_id,
-        )
-        return await self._store.write(lambda connection: repository.add(connection, who.tenant, wanted))
+        wanted = Wanted(dict(manifest), tuple(parents), run_id, number=number, digest=digest)
+
+        def work(connection: Connection, act: Act) -> Registered:
+            card = card_rows.ensure(connection, act, self._named(kind, name))
+            same = wanted if card.name == name else msgspec.structs.replace(wanted, digest=None)
+            return repository.add(connection, act, card, same)
+
+        return await self._ledger.write(who, work)
 
     async def get(self, who: Principal, ref: str) -> Revision:
         """Return the revision called ``kind/name@n``, ``kind/name@alias``, ``kind/name`` (newest) or by its digest."""
@@ -67,9 +85,15 @@ class Registry:
 
     async def find(self, who: Principal, ref: str) -> Revision | None:
         if is_digest(ref):
-            return await self._store.read(lambda c: repository.by_digest(c, who.tenant, Digest(ref)))
+            return await self._ledger.read(lambda c: repository.by_digest(c, who.tenant, Digest(ref)))
         parsed = Ref.parse(ref)
-        return await self._store.read(lambda c: repository.by_ref(c, who.tenant, parsed))
+        named = self._named(parsed.kind, parsed.name)
+
+        def work(connection: Connection) -> Revision | None:
+            name = card_rows.name_of(connection, who.tenant, named)
+            return repository.by_ref(connection, who.tenant, parsed._replace(name=name))
+
+        return await self._ledger.read(work)
 
     async def revisions(
         self,
@@ -82,22 +106,23 @@ class Registry:
         """Revisions, newest first. ``before`` is a ``created_ns`` to go on from."""
         if not 1 <= limit <= 1000:
             raise InvalidInput("limit must be between 1 and 1000.")
-        return await self._store.read(lambda c: repository.newest(c, who.tenant, kind, name, limit, before))
+
+        def work(connection: Connection) -> list[Revision]:
+            kept = card_rows.name_of(connection, who.tenant, self._named(kind, name)) if kind and name else name
+            return repository.newest(connection, who.tenant, kind, kept, limit, before)
+
+        return await self._ledger.read(work)
 
     async def count(self, who: Principal) -> dict[str, int]:
         """How many revisions of each kind there are."""
-        return await self._store.read(lambda c: repository.count(c, who.tenant))
+        return await self._ledger.read(lambda c: repository.count(c, who.tenant))
 
     async def set_alias(self, who: Principal, kind: str, name: str, alias: str, number: int) -> Revision:
         """Point ``kind/name@alias`` at a revision; the move is kept in the history."""
-        who.require(Role.developer)
         check_name(alias, "alias")
         if alias.isdigit():
             raise InvalidInput(f"{alias!r} cannot be an alias because it reads as a revision number. Use a word.")
-        revision = await self.get(who, f"{kind}/{name}@{number}")
-        at = self._clock.now_ns()
-        await self._store.write(lambda c: repository.move_alias(c, who.tenant, revision, alias, at, who.name))
-        return revision
+        return (await self.versions.set_alias(who, self._named(kind, name), alias, number)).revision
 
     async def closure(self, who: Principal, revisions: Iterable[Revision]) -> list[Revision]:
         """The given revisions and all they require, each once, requirements after the ones that need them."""
@@ -111,6 +136,14 @@ class Registry:
             for digest in self._kind(revision.kind).requires(revision.manifest):
                 waiting.append(await self.get(who, digest))
         return list(found.values())
+
+    async def require_approved(self, who: Principal, revisions: Iterable[Revision]) -> None:
+        """Raise Refused unless each may go live: not deleted, not rejected, and approved where its card asks for it."""
+        digests = [revision.digest for revision in revisions]
+        await self._ledger.read(lambda c: approval_rows.require(c, who.tenant, digests))
+
+    def _named(self, kind: str, name: str) -> Named:
+        return Named(kind, name, self._ledger.shelf(kind))
 
     def _kind(self, kind: str) -> Kind:
         check_kind(kind)

@@ -1,15 +1,21 @@
-"""Tables and queries of releases: the traffic now, and the append-only history of every change to it."""
+"""Tables and queries of releases: the traffic now, what it pins, and the append-only history of every change to it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy import BigInteger, Column, Connection, Float, Index, Integer, String, Table, Text, insert, select
 
+from twinloop.control.registry import approval_rows as approvals
+from twinloop.control.registry import repository as registry
+from twinloop.control.releases.kind import RELEASE, release_of
 from twinloop.control.releases.model import ReleaseEvent, Traffic
 from twinloop.control.store.schema import Json, metadata
 from twinloop.control.store.sql import upsert
+from twinloop.core.digests import Digest
+from twinloop.core.ids import Ref
 
 traffic = Table(
     "traffic",
@@ -54,8 +60,32 @@ def everything(connection: Connection) -> list[tuple[str, Traffic]]:
     return [(row.tenant, _traffic(row)) for row in connection.execute(select(traffic))]
 
 
-def change(connection: Connection, tenant: str, event: ReleaseEvent) -> None:
-    """Make ``event.traffic`` what is live and add the event to the history, as one."""
+def holds(connection: Connection, tenant: str, digests: Sequence[Digest]) -> dict[Digest, list[str]]:
+    """Which of ``digests`` a release pins that answers now or that a rollback returns to, and where: ``say (live say@3)``."""
+    wanted = set(digests)
+    held: dict[Digest, list[str]] = {}
+    for row in connection.execute(select(traffic).where(traffic.c.tenant == tenant)):
+        for state in ("live", "canary", "shadow", "previous"):
+            number = getattr(row, state)
+            revision = (
+                None if number is None else registry.by_ref(connection, tenant, Ref(RELEASE, row.endpoint, number))
+            )
+            if revision is None:
+                continue
+            release = release_of(revision)
+            pinned = {revision.digest, *(pin.digest for pin in (*release.pins.values(), *release.required))}
+            for digest in pinned & wanted:
+                held.setdefault(digest, []).append(f"{row.endpoint} ({state} {release.ref})")
+    return held
+
+
+def change(connection: Connection, tenant: str, event: ReleaseEvent, pinned: Sequence[Digest] = ()) -> None:
+    """Make ``event.traffic`` what is live and add the event to the history, as one.
+
+    Raises:
+        Refused: one of ``pinned`` was deleted or rejected, or lacks approvals; nothing is changed.
+    """
+    approvals.require(connection, tenant, pinned)
     values = msgspec.to_builtins(event.traffic)
     upsert(connection, traffic, [{"tenant": tenant, **values}], ("tenant", "endpoint"), tuple(values))
     connection.execute(

@@ -80,6 +80,7 @@ class Releases:
             InvalidInput, NotFound: the pins do not fit the endpoint's type or do not exist.
             GateFailed: a condition is not met, or there is not enough evidence for it.
             Conflict: the endpoint exists with another type.
+            Refused: a revision was deleted or rejected, or lacks the approvals that its card asks for.
         """
         who.require(Role.releaser)
         check_name(endpoint, "endpoint")
@@ -96,6 +97,7 @@ class Releases:
                 raise Conflict(
                     f"{endpoint} is an endpoint of type {before.type}, not {request.type}. Choose another name."
                 )
+            await self._registry.require_approved(who, await self._registry.closure(who, pins.values()))
             gate = await self._judge(who, endpoint, kind.gate_subject(pins), request.gate)
             release = await self._register(who, endpoint, request, pins, gate)
             after = transitions.released(before, release.number, request.stage, request.weight, self._clock.now_ns())
@@ -110,6 +112,8 @@ class Releases:
             before = await self.traffic(who, endpoint)
             after = transitions.promoted(before, number, self._clock.now_ns())
             release = await self.get(who, endpoint, after.live or 0)
+            pins, required = await self.pinned(who, release)
+            await self._registry.require_approved(who, [*pins.values(), *required])
             return await self._move(who, release, "promote", "live", reason, after)
 
     async def rollback(self, who: Principal, endpoint: str, to: int | None = None, reason: str = "") -> Traffic:
@@ -213,7 +217,9 @@ class Releases:
                 who.tenant, release if number == release.number else await self.get(who, release.endpoint, number)
             )
         event = ReleaseEvent(0, after.updated_ns, action, release.ref, stage, who.name, reason, after)
-        await self._store.write(lambda c: repository.change(c, who.tenant, event))
+        # Going back to what was live must always be possible, so a rollback asks for no approval.
+        pinned = [] if action == "rollback" else [p.digest for p in (*release.pins.values(), *release.required)]
+        await self._store.write(lambda c: repository.change(c, who.tenant, event, pinned))
         await self._serving.switch(who.tenant, after)
         await self._bus.publish(TrafficChanged(who.tenant, after))
         if later is not None:
