@@ -3,62 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import hashlib
-import os
-import tempfile
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from pathlib import Path
 
+from twinloop.backends.file_stream import Spooled, file_chunks, spooled, sync_folder, translated
 from twinloop.backends.loading import folder_of
+from twinloop.backends.local_parts import LocalParts
 from twinloop.control.store.ports import BlobRef
 from twinloop.core.digests import Digest, parse_digest
-from twinloop.core.errors import InvalidInput, NotFound, StorageFull, StorageUnreadable, TwinloopError
-
-_CHUNK = 2**20
+from twinloop.core.errors import InvalidInput, NotFound
 
 
 class LocalBlobs:
     """Implements Blobs. A blob appears under its name only when it is whole and synced to disk.
 
-    One process holds the folder at a time; what an earlier one left unfinished is removed.
+    One process holds the folder at a time; what an earlier one left unfinished is removed, but for parts of uploads.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._incoming = folder / "incoming"
-        try:
+        with translated(folder):
             self._incoming.mkdir(parents=True, exist_ok=True)
             for abandoned in self._incoming.iterdir():
                 abandoned.unlink()
-        except OSError as error:
-            raise _storage_error(folder, error) from error
+        self._parts = LocalParts(folder)
 
     async def put(self, chunks: AsyncIterable[bytes], expected: Digest | None = None) -> BlobRef:
-        sha = hashlib.sha256()
-        size = 0
-        pending = bytearray()
-        handle, name = await asyncio.to_thread(self._new)
-        temporary = Path(name)
-        try:
-            async for chunk in chunks:
-                sha.update(chunk)
-                size += len(chunk)
-                pending += chunk
-                if len(pending) >= _CHUNK:
-                    data, pending = pending, bytearray()
-                    await asyncio.to_thread(self._write, handle, data)
-            digest = Digest("sha256:" + sha.hexdigest())
-            if expected is not None and digest != expected:
-                raise InvalidInput(f"The bytes have the digest {digest}, not {expected}. Send the whole file again.")
-            await asyncio.to_thread(self._keep, handle, bytes(pending), temporary, digest)
-        finally:
-            os.close(handle)
-            temporary.unlink(missing_ok=True)
-        return BlobRef(digest, size)
+        async with spooled(chunks, self._incoming) as whole:
+            return await self._keep(whole, expected)
 
     async def put_file(self, path: Path) -> BlobRef:
-        return await self.put(_file_chunks(path))
+        return await self.put(file_chunks(path))
 
     async def size(self, digest: Digest) -> int | None:
         try:
@@ -67,7 +43,7 @@ class LocalBlobs:
             return None
 
     async def open(self, digest: Digest, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        async for chunk in _file_chunks(await self.local_path(digest), start, end):
+        async for chunk in file_chunks(await self.local_path(digest), start, end, digest):
             yield chunk
 
     async def local_path(self, digest: Digest) -> Path:
@@ -76,68 +52,45 @@ class LocalBlobs:
             raise NotFound(f"There is no blob {digest}. Upload it with PUT /api/v1/blobs/{digest}")
         return path
 
+    async def put_part(self, upload: str, number: int, chunks: AsyncIterable[bytes]) -> BlobRef:
+        return await self._parts.put(upload, number, chunks)
+
+    async def join_parts(
+        self, upload: str, parts: Sequence[tuple[int, Digest]], expected: Digest | None = None
+    ) -> BlobRef:
+        async with self._parts.joined(upload, parts) as whole:
+            return await self._keep(whole, expected)
+
+    async def drop_parts(self, upload: str) -> None:
+        await self._parts.drop(upload)
+
+    async def uploads(self) -> Sequence[str]:
+        return await self._parts.uploads()
+
+    async def _keep(self, whole: Spooled, expected: Digest | None) -> BlobRef:
+        check_expected(whole.digest, expected)
+        await asyncio.to_thread(_move, whole, self._path(whole.digest))
+        return BlobRef(whole.digest, whole.size)
+
     def _path(self, digest: Digest) -> Path:
         text = parse_digest(digest).removeprefix("sha256:")
         return self._folder / "sha256" / text[:2] / text[2:]
 
-    def _new(self) -> tuple[int, str]:
-        try:
-            return tempfile.mkstemp(dir=self._incoming)
-        except OSError as error:
-            raise _storage_error(self._folder, error) from error
 
-    def _write(self, handle: int, data: bytes | bytearray) -> None:
-        try:
-            _write_all(handle, data)
-        except OSError as error:
-            raise _storage_error(self._folder, error) from error
+def check_expected(found: Digest, expected: Digest | None) -> None:
+    """Raise InvalidInput unless the bytes that came are those that were announced."""
+    if expected is not None and found != expected:
+        raise InvalidInput(f"The bytes have the digest {found}, not {expected}. Send the whole file again.")
 
-    def _keep(self, handle: int, rest: bytes, temporary: Path, digest: Digest) -> None:
-        self._write(handle, rest)
-        path = self._path(digest)
-        if path.exists():
+
+def _move(whole: Spooled, path: Path) -> None:
+    """Give a synced file its name. A file of another size there is what is left of damage, and is replaced."""
+    with translated(path):
+        if path.exists() and path.stat().st_size == whole.size:
             return
-        try:
-            os.fsync(handle)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.rename(path)
-            _sync_folder(path.parent)
-        except OSError as error:
-            raise _storage_error(self._folder, error) from error
-
-
-async def _file_chunks(path: Path, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-    source = await asyncio.to_thread(path.open, "rb")
-    try:
-        source.seek(start)
-        left = None if end is None else max(0, end - start)
-        while chunk := await asyncio.to_thread(source.read, _CHUNK if left is None else min(_CHUNK, left)):
-            left = None if left is None else left - len(chunk)
-            yield chunk
-    finally:
-        source.close()
-
-
-def _write_all(handle: int, data: bytes | bytearray) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(handle, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _storage_error(folder: Path, error: OSError) -> TwinloopError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StorageFull(f"No space is left in {folder}. Free some and send it again; nothing was stored.")
-    return StorageUnreadable(
-        f"The folder {folder} cannot be written ({error.strerror}). Check its owner and permissions."
-    )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole.path.rename(path)
+        sync_folder(path.parent)
 
 
 def from_url(url: str, home: Path) -> LocalBlobs:

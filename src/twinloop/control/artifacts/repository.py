@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Index, String, Table, delete, or_, select
 
+from twinloop.control.artifacts import upload_rows as upload_rows  # its tables belong to the schema too
 from twinloop.control.artifacts.model import Artifact
 from twinloop.control.artifacts.paths import NAME_LIMIT, PATH_LIMIT, join
 from twinloop.control.store.schema import metadata

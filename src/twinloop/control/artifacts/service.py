@@ -8,6 +8,7 @@ from twinloop.control.artifacts import repository
 from twinloop.control.artifacts.flags import HEAD, Looking, flag_of
 from twinloop.control.artifacts.model import Artifact, Page
 from twinloop.control.artifacts.paths import check_folder, check_path
+from twinloop.control.artifacts.uploads import Uploads
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Blobs, Store
 from twinloop.core.clock import Clock, SystemClock
@@ -27,6 +28,7 @@ class Artifacts:
         self._store = store
         self._blobs = blobs
         self._clock = clock or SystemClock()
+        self.uploads = Uploads(store, blobs, self.attach, self._clock)
 
     async def put(
         self, who: Principal, path: str, chunks: AsyncIterable[bytes], expected: Digest | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -43,7 +43,11 @@ class BlobRef(msgspec.Struct, frozen=True):
 
 
 class Blobs(Protocol):
-    """Content-addressed bytes, streamed in constant memory. Writing the same bytes twice stores them once."""
+    """Content-addressed bytes, streamed in constant memory. Writing the same bytes twice stores them once.
+
+    What is too large for one stream arrives as numbered parts of an upload, in any order, and is joined at the end.
+    Whoever began the upload keeps account of its parts; names of uploads are letters, digits and hyphens.
+    """
 
     async def put(self, chunks: AsyncIterable[bytes], expected: Digest | None = None) -> BlobRef:
         """Store a stream.
@@ -65,10 +69,34 @@ class Blobs(Protocol):
 
         Raises:
             NotFound: at the first chunk, when there is no such blob.
-            StorageCorrupt: after the last chunk of a whole read, when the bytes do not have the digest any more.
+            StorageCorrupt: in place of the last chunk of a whole read, when the bytes do not have the digest any more.
         """
         ...
 
     async def local_path(self, digest: Digest) -> Path:
         """A readable file with these bytes, for engines that take a path; never write to it. Raises NotFound."""
+        ...
+
+    async def put_part(self, upload: str, number: int, chunks: AsyncIterable[bytes]) -> BlobRef:
+        """Keep a part of an upload; when this returns, it survives a power cut. Raises StorageFull."""
+        ...
+
+    async def join_parts(
+        self, upload: str, parts: Sequence[tuple[int, Digest]], expected: Digest | None = None
+    ) -> BlobRef:
+        """Store the parts, in the order given, as one blob. The parts stay until they are dropped.
+
+        Raises:
+            NotFound: a part with this number and digest is not there.
+            StorageCorrupt: a part does not have its digest any more.
+            InvalidInput, StorageFull: as ``put``.
+        """
+        ...
+
+    async def drop_parts(self, upload: str) -> None:
+        """Forget an upload's parts; nothing happens when there are none."""
+        ...
+
+    async def uploads(self) -> Sequence[str]:
+        """The uploads that have parts."""
         ...
