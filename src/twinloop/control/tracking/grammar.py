@@ -43,6 +43,8 @@ _IDENTIFIER = re.compile(
 _COMPARATOR = re.compile(r"<=|>=|!=|=|<|>|(?:IS\s+NOT\s+NULL|IS\s+NULL|NOT\s+IN|IN|I?LIKE)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?(?!\w)")
 _STRING = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*\"""")
+_WORD = re.compile(r"\w+")
+_NO_VALUE = re.compile(r"(?:TRUE|FALSE|NULL)\b", re.IGNORECASE)
 _AND = re.compile(r"AND\b", re.IGNORECASE)
 _DIRECTION = re.compile(r"(?:ASC|DESC)\b", re.IGNORECASE)
 
@@ -64,13 +66,17 @@ class Order(NamedTuple):
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What can be searched: the names of entities, and the attributes by type; ``listed`` attributes take IN."""
+    """What can be searched: the names of entities, and the attributes by type; ``listed`` attributes take IN.
+
+    ``unknown`` is how an error about an attribute that is none of these begins.
+    """
 
     entities: Mapping[str, Entity]
     numeric: frozenset[str]
     text: frozenset[str]
     listed: frozenset[str]
     aliases: Mapping[str, str] = field(default_factory=dict)
+    unknown: str = "Invalid attribute key"
 
 
 _ATTRIBUTES: dict[str, Entity] = dict.fromkeys(("attribute", "attributes", "attr", "run"), "attribute")
@@ -103,6 +109,9 @@ EXPERIMENTS = Vocabulary(
     listed=frozenset({"experiment_id"}),
 )
 
+_INVALID = "Invalid clause(s) in filter string"
+_IN_LIST = "While parsing a list in the query"
+_LIST_ADVICE = "Write a list of quoted strings: ('a', 'b')"
 _DATASET_KEYS = frozenset({"name", "digest", "context"})
 
 
@@ -118,9 +127,7 @@ def parse_filter(text: str, vocabulary: Vocabulary) -> tuple[Clause, ...]:
     clauses: list[Clause] = []
     while not reader.at_end():
         if clauses and reader.take(_AND) is None:
-            raise reader.error(
-                "Invalid clause(s) in filter string", "Join clauses with AND; there is no OR and no grouping"
-            )
+            raise reader.error(_INVALID, "Join clauses with AND; there is no OR and no grouping")
         clauses.append(reader.clause())
         if len(clauses) > _CLAUSES:
             raise InvalidInput(f"The filter has more than {_CLAUSES} clauses. Search in several steps.")
@@ -143,7 +150,7 @@ def parse_order(texts: Sequence[str], vocabulary: Vocabulary) -> tuple[Order, ..
             )
         direction = reader.take(_DIRECTION)
         if not reader.at_end():
-            raise reader.error("Invalid order_by clause", "Write: identifier ASC, or identifier DESC")
+            raise InvalidInput(f"Invalid order_by clause '{text[:120]}'. Write: identifier ASC, or identifier DESC.")
         orders.append(Order(entity, key, direction is None or direction.upper() == "ASC"))
     if len({order[:2] for order in orders}) < len(orders):
         raise InvalidInput(f"`order_by` contains duplicate fields: {list(texts)}. Name each once.")
@@ -174,11 +181,14 @@ class _Reader:
         return InvalidInput(f"{what}: {self._text[self._at :][:60]!r} at character {self._at}. {advice}.")
 
     def clause(self) -> Clause:
-        entity, key = self.identifier()
+        written = self._written()
         found = self.take(_COMPARATOR)
         if found is None:
             raise self.error("Invalid comparator", "Use = != < <= > >= LIKE ILIKE IN, NOT IN, IS NULL or IS NOT NULL")
         comparator = " ".join(found.upper().split())
+        if comparator not in _PRESENCE and (self.at_end() or _NO_VALUE.match(self._text, self._at)):
+            raise self.error(_INVALID, "A comparison needs a number or a quoted string")
+        entity, key = self._named(written)
         allowed = self._comparators(entity, key)
         if comparator not in allowed:
             raise InvalidInput(
@@ -196,12 +206,21 @@ class _Reader:
         return Clause(entity, key, comparator, value)
 
     def identifier(self) -> tuple[Entity, str]:
+        return self._named(self._written())
+
+    def _written(self) -> re.Match[str]:
+        """An identifier as it is written, before it is known whether there is such a thing."""
         found = _IDENTIFIER.match(self._text, self._at)
         if found is None:
             raise self.error(
                 "Expected an identifier",
                 "Write metrics.x, params.x, tags.x or an attribute; put other keys in backticks",
             )
+        self._at = found.end()
+        self._skip()
+        return found
+
+    def _named(self, found: re.Match[str]) -> tuple[Entity, str]:
         named = found["entity"]
         if named is None:
             entity: Entity | None = "attribute"
@@ -211,8 +230,6 @@ class _Reader:
             raise InvalidInput(
                 f"Invalid entity type {named[:60]!r}. Valid values are {', '.join(sorted(set(self._words.entities.values())))}."
             )
-        self._at = found.end()
-        self._skip()
         return entity, self._key(entity, found["key"])
 
     def _key(self, entity: Entity, written: str) -> str:
@@ -222,7 +239,7 @@ class _Reader:
             valid = self._words.numeric | self._words.text
             if key not in valid:
                 raise InvalidInput(
-                    f"Invalid attribute key '{key[:60]}' specified. Valid keys are {', '.join(sorted(valid))}."
+                    f"{self._words.unknown} '{key[:60]}' specified. Valid keys are {', '.join(sorted(valid))}."
                 )
         if entity == "dataset" and key not in _DATASET_KEYS:
             raise InvalidInput(
@@ -250,23 +267,47 @@ class _Reader:
     def _string(self, what: str) -> str:
         found = self.take(_STRING)
         if found is None:
+            word = _WORD.match(self._text, self._at)
+            if word is not None and not _NUMBER.match(self._text, self._at):
+                raise InvalidInput(
+                    "Parameter value is either not quoted or unidentified quote types used for string value "
+                    f"{word[0][:60]}. Use either single or double quotes."
+                )
             raise self.error(f"Expected {what}", "Put it in single or double quotes (e.g. 'my-value')")
         return _unquote(found)
 
     def _list(self) -> tuple[str, ...]:
-        advice = "Write a list of quoted strings: ('a', 'b')"
         if self.take(_OPEN) is None:
-            raise self.error("Expected a list", advice)
-        items = [self._string("a quoted string in the list")]
+            raise self.error("Expected a list", _LIST_ADVICE)
+        if self.take(_CLOSE) is not None:
+            raise self.error(
+                f"{_IN_LIST}, expected a non-empty list of string values, but got empty list", _LIST_ADVICE
+            )
+        items = [self._item()]
         while self.take(_COMMA) is not None:
             if self.take(_CLOSE) is not None:
                 return tuple(items)
-            items.append(self._string("a quoted string in the list"))
+            items.append(self._item())
             if len(items) > _ITEMS:
                 raise InvalidInput(f"A list has more than {_ITEMS} items. Search in several steps.")
         if self.take(_CLOSE) is None:
-            raise self.error("The list is not closed", advice)
+            raise self.error(f"{_INVALID}: the list is not closed", _LIST_ADVICE)
         return tuple(items)
+
+    def _item(self) -> str:
+        found = self.take(_STRING)
+        if found is not None:
+            return _unquote(found)
+        if self.at_end():
+            raise self.error(f"{_INVALID}: the list is not closed", _LIST_ADVICE)
+        if _NUMBER.match(self._text, self._at):
+            raise self.error(
+                f"{_IN_LIST}, expected string value, punctuation, or whitespace, but got different type in list",
+                _LIST_ADVICE,
+            )
+        raise self.error(
+            f"{_IN_LIST}, expected a non-empty list of string values, but got ill-formed list", _LIST_ADVICE
+        )
 
     def _skip(self) -> None:
         found = _SPACE.match(self._text, self._at)

@@ -5,14 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import (
-    Boolean,
     ColumnElement,
     Select,
     Table,
@@ -27,6 +25,7 @@ from sqlalchemy import (
     true,
 )
 
+from twinloop.control.tracking.comparing import compare
 from twinloop.control.tracking.grammar import EXPERIMENTS, RUNS, Clause, Entity, Order, Vocabulary
 from twinloop.control.tracking.model import View
 from twinloop.control.tracking.repository import (
@@ -39,15 +38,6 @@ from twinloop.control.tracking.repository import (
     runs,
 )
 from twinloop.core.errors import InvalidInput
-
-_OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 
 
 @dataclass(frozen=True)
@@ -230,33 +220,7 @@ class Search:
         return exists().where(*mine, compared)
 
     def _compare(self, column: ColumnElement[Any], comparator: str, value: Any) -> ColumnElement[bool]:
-        plain = _OPERATORS.get(comparator)
-        if plain is not None:
-            compared: ColumnElement[bool] = plain(column, value)
-            return compared
-        match comparator:
-            case "IN":
-                return column.in_(value)
-            case "NOT IN":
-                return column.not_in(value)
-            case "LIKE":
-                return self._like(column, str(value))
-            case _:
-                return func.lower(column).op("LIKE", return_type=Boolean())(
-                    func.lower(_plain(str(value), self._dialect))
-                )
-
-    def _like(self, column: ColumnElement[Any], pattern: str) -> ColumnElement[bool]:
-        """LIKE that minds case: on SQLite LIKE does not, so the pattern is said as a GLOB."""
-        if self._dialect != "sqlite":
-            return column.like(_plain(pattern, self._dialect))
-        glob = "".join({"%": "*", "_": "?", "*": "[*]", "?": "[?]", "[": "[[]"}.get(char, char) for char in pattern)
-        return column.op("GLOB", return_type=Boolean())(glob)
-
-
-def _plain(pattern: str, dialect: str) -> str:
-    """A LIKE pattern in which a backslash is a backslash, as it is on SQLite."""
-    return pattern if dialect == "sqlite" else pattern.replace("\\", "\\\\")
+        return compare(column, comparator, value, self._dialect)
 
 
 def _numbers(clause: Clause) -> Any:

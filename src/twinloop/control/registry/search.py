@@ -1,0 +1,226 @@
+"""Searches of cards and of revisions, in the grammar that runs are searched with."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, literal, or_, select
+
+from twinloop.control.registry import card_rows, repository
+from twinloop.control.registry.model import Card, Version
+from twinloop.control.registry.tables import ON_SHELF, card_tags, cards, notes, revision_tags, revisions
+from twinloop.control.tracking.comparing import compare
+from twinloop.control.tracking.grammar import Clause, Order, Vocabulary
+from twinloop.control.tracking.model import Page
+from twinloop.core.errors import InvalidInput
+
+_ENTITIES: Mapping[str, Any] = {
+    "attribute": "attribute",
+    "attributes": "attribute",
+    "tag": "tag",
+    "tags": "tag",
+}
+
+CARDS = Vocabulary(entities=_ENTITIES, numeric=frozenset(), text=frozenset({"name"}), listed=frozenset({"name"}))
+"""What cards are found by; ``name`` is the title."""
+
+CARD_ORDER = Vocabulary(
+    entities=_ENTITIES,
+    numeric=frozenset({"last_updated_timestamp"}),
+    text=frozenset({"name"}),
+    listed=frozenset(),
+    aliases={"timestamp": "last_updated_timestamp"},
+    unknown="Invalid order by key",
+)
+
+VERSIONS = Vocabulary(
+    entities=_ENTITIES,
+    numeric=frozenset({"version_number"}),
+    text=frozenset({"name", "run_id", "source_path"}),
+    listed=frozenset({"name", "run_id"}),
+)
+"""What revisions are found by; ``name`` is the title of their card."""
+
+VERSION_ORDER = Vocabulary(
+    entities=_ENTITIES,
+    numeric=frozenset({"version_number", "creation_timestamp", "last_updated_timestamp"}),
+    text=frozenset({"name"}),
+    listed=frozenset(),
+)
+
+
+class Wish(NamedTuple):
+    """What to find on a shelf: of which kinds (None is all), by which clauses, in which order, and from where on."""
+
+    shelf: str | None
+    kinds: Sequence[str] | None = None
+    clauses: Sequence[Clause] = ()
+    orders: Sequence[Order] = ()
+    limit: int = 100
+    token: str | None = None
+
+
+class SortKey(NamedTuple):
+    """A value rows are ordered by; never NULL, so that "behind this row" is a plain comparison."""
+
+    value: ColumnElement[Any]
+    ascending: bool
+
+
+_CARD_SORT: Mapping[str, ColumnElement[Any]] = {
+    "name": cards.c.title,
+    "last_updated_timestamp": cards.c.updated_ms,
+}
+_VERSION_SORT: Mapping[str, ColumnElement[Any]] = {
+    "name": cards.c.title,
+    "version_number": notes.c.number,
+    "creation_timestamp": revisions.c.created_ns // 1_000_000,
+    "last_updated_timestamp": notes.c.updated_ms,
+}
+_NEWEST = [Order("attribute", "last_updated_timestamp", ascending=False)]
+
+
+def find_cards(connection: Connection, tenant: str, wish: Wish) -> Page[Card]:
+    """Cards by title, unless ``wish.orders`` says otherwise."""
+    sort = [SortKey(_CARD_SORT[order.key], order.ascending) for order in wish.orders]
+    if "name" not in {order.key for order in wish.orders}:
+        sort.append(SortKey(cards.c.title, True))
+    sort.append(SortKey(cards.c.kind, True))  # titles are unique on one shelf only
+    query = select(cards, *_labelled(sort)).where(*_on_shelf(tenant, wish))
+    query = query.where(*(_card_condition(clause, tenant, connection.dialect.name) for clause in wish.clauses))
+    rows, following = _page(connection, query, sort, wish)
+    return Page(tuple(card_rows.load(connection, tenant, rows)), following)
+
+
+def find_versions(connection: Connection, tenant: str, wish: Wish) -> Page[Version]:
+    """Revisions that are not deleted, the last updated first unless ``wish.orders`` says otherwise."""
+    orders = wish.orders or _NEWEST
+    named = {order.key for order in orders}
+    sort = [SortKey(_VERSION_SORT[order.key], order.ascending) for order in orders]
+    if "name" not in named:
+        sort.append(SortKey(cards.c.title, True))
+    sort.append(SortKey(cards.c.kind, True))
+    if "version_number" not in named:
+        sort.append(SortKey(notes.c.number, False))
+    joined = notes.join(cards, _same(notes, cards)).join(
+        revisions, and_(_same(notes, revisions), notes.c.number == revisions.c.number)
+    )
+    query = select(revisions, cards.c.title, *_labelled(sort)).select_from(joined)
+    query = query.where(notes.c.tenant == tenant, notes.c.deleted.is_(False), *_on_shelf(tenant, wish))
+    query = query.where(*(_version_condition(clause, tenant, connection.dialect.name) for clause in wish.clauses))
+    rows, following = _page(connection, query, sort, wish)
+    titles = {(row.kind, row.name): row.title for row in rows}
+    return Page(tuple(repository.versions(connection, tenant, rows, titles)), following)
+
+
+def _on_shelf(tenant: str, wish: Wish) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = [cards.c.tenant == tenant, ON_SHELF]
+    if wish.shelf is not None:
+        conditions.append(cards.c.shelf == wish.shelf)
+    if wish.kinds is not None:
+        conditions.append(cards.c.kind.in_(wish.kinds))
+    return conditions
+
+
+def _same(one: Any, other: Any) -> ColumnElement[bool]:
+    return and_(one.c.tenant == other.c.tenant, one.c.kind == other.c.kind, one.c.name == other.c.name)
+
+
+def _card_condition(clause: Clause, tenant: str, dialect: str) -> ColumnElement[bool]:
+    if clause.entity == "attribute":
+        return compare(cards.c.title, clause.comparator, clause.value, dialect)
+    return _tagged(clause, card_tags, [_same(card_tags, cards)], tenant, dialect)
+
+
+def _version_condition(clause: Clause, tenant: str, dialect: str) -> ColumnElement[bool]:
+    if clause.entity == "tag":
+        mine = [_same(revision_tags, notes), revision_tags.c.number == notes.c.number]
+        return _tagged(clause, revision_tags, mine, tenant, dialect)
+    match clause.key:
+        case "name":
+            column: ColumnElement[Any] = cards.c.title
+        case "version_number":
+            if isinstance(clause.value, float):
+                raise InvalidInput(f"Invalid value for numeric attribute 'version_number': {clause.value!r}")
+            column = notes.c.number
+        case "run_id":
+            column = _absent_as_empty(revisions.c.run_id, clause)
+        case _:
+            column = _absent_as_empty(revisions.c.source, clause)
+    return compare(column, clause.comparator, clause.value, dialect)
+
+
+def _absent_as_empty(column: ColumnElement[Any], clause: Clause) -> ColumnElement[Any]:
+    """What differs from a value differs from none at all; an index serves the other comparisons."""
+    values = clause.value if isinstance(clause.value, tuple) else (clause.value,)
+    plain = clause.comparator in ("=", "IN", "LIKE", "ILIKE") and "" not in values
+    return column if plain else func.coalesce(column, "")
+
+
+def _tagged(
+    clause: Clause, tags: Any, mine: list[ColumnElement[bool]], tenant: str, dialect: str
+) -> ColumnElement[bool]:
+    found = exists().where(tags.c.tenant == tenant, *mine, tags.c.key == clause.key)
+    if clause.comparator == "IS NULL":
+        return ~found
+    if clause.comparator == "IS NOT NULL":
+        return found
+    return found.where(compare(tags.c.value, clause.comparator, clause.value, dialect))
+
+
+def _labelled(sort: Sequence[SortKey]) -> list[ColumnElement[Any]]:
+    return [key.value.label(f"sort_{number}") for number, key in enumerate(sort)]
+
+
+def _page(
+    connection: Connection, query: Select[Any], sort: Sequence[SortKey], wish: Wish
+) -> tuple[list[Any], str | None]:
+    """The rows of one page, and the token that goes on behind its last row."""
+    mark = hashlib.sha256(repr(wish.orders).encode()).hexdigest()[:8]
+    if wish.token is not None:
+        query = query.where(_behind(sort, _decode(wish.token, mark, sort)))
+    ordered = query.order_by(*(key.value if key.ascending else key.value.desc() for key in sort))
+    rows = list(connection.execute(ordered.limit(wish.limit + 1)).all())
+    if len(rows) <= wish.limit:
+        return rows, None
+    shown = rows[: wish.limit]
+    values = [getattr(shown[-1], f"sort_{number}") for number in range(len(sort))]
+    return shown, base64.urlsafe_b64encode(msgspec.json.encode([mark, *values])).decode()
+
+
+def _decode(token: str, mark: str, sort: Sequence[SortKey]) -> list[Any]:
+    try:
+        content = base64.urlsafe_b64decode(token.encode())
+    except (ValueError, binascii.Error) as error:
+        raise InvalidInput(
+            "Invalid page token, could not base64-decode it. Give the next_page_token of the page before, unchanged."
+        ) from error
+    try:
+        found, *values = msgspec.json.decode(content, type=list[str | int])
+    except (ValueError, msgspec.MsgspecError) as error:
+        raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.") from error
+    if found != mark or len(values) != len(sort):
+        raise InvalidInput("The page token belongs to a search with another order_by. Start again without a token.")
+    for value, key in zip(values, sort, strict=True):
+        if isinstance(value, str) != (key.value.type.python_type is str) or (
+            isinstance(value, int) and abs(value) >= 2**63
+        ):
+            raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.")
+    return values
+
+
+def _behind(sort: Sequence[SortKey], values: Sequence[Any]) -> ColumnElement[bool]:
+    condition: ColumnElement[bool] = false()
+    for key, value in reversed(list(zip(sort, values, strict=True))):
+        bound = literal(value, key.value.type)
+        further = key.value > bound if key.ascending else key.value < bound
+        condition = or_(further, and_(key.value == bound, condition))
+    first = sort[0]
+    bound = literal(values[0], first.value.type)
+    # The same said of the first key alone, so that an index on it can start in the right place.
+    return and_(first.value >= bound if first.ascending else first.value <= bound, condition)
