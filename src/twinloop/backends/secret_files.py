@@ -68,7 +68,8 @@ class FileSecrets:
             partial.rename(path)
             self._sync_folder()
         except OSError as error:
-            partial.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                partial.unlink()
             if error.errno == errno.ENOSPC:
                 raise StorageFull(f"No space is left for {path}. Free some and try again; nothing was kept.") from error
             raise StorageUnreadable(
