@@ -193,7 +193,7 @@ def test_a_key_is_the_tracking_token(locked: tuple[str, str]) -> None:
     [
         ("POST", "/api/2.0/mlflow/registered-models/create", {"name": "x"}, 404, "ENDPOINT_NOT_FOUND"),
         ("GET", "/api/3.0/mlflow/traces/get", None, 404, "ENDPOINT_NOT_FOUND"),
-        ("PUT", "/api/2.0/mlflow-artifacts/artifacts/0/a/artifacts/../../x", {}, 404, "ENDPOINT_NOT_FOUND"),
+        ("PUT", "/api/2.0/mlflow-artifacts/artifacts/0/a/artifacts/../../x", {}, 400, "INVALID_PARAMETER_VALUE"),
         ("PATCH", "/ajax-api/2.0/mlflow/logged-models/m-1", {}, 404, "ENDPOINT_NOT_FOUND"),
         ("GET", "/api/2.0/mlflow/experiments/get-by-name?experiment_name=none", None, 404, "RESOURCE_DOES_NOT_EXIST"),
         ("GET", "/api/2.0/mlflow/experiments/get?experiment_id=x", None, 400, "INVALID_PARAMETER_VALUE"),

@@ -134,7 +134,7 @@ async def test_a_viewer_reads_and_does_not_write(artifacts: Artifacts) -> None:
     [
         "", "/", "/etc/passwd", "..", "../x", "a/../b", "a/..", ".", "a/./b", "a//b", "a/", "a\\b", "..\\x", "C:/x", "c:x",
         "file:x/../y", "a\x00b", "a\nb", "\x7f", "%2e%2e/x", "a/%2E%2E/b", "%252e%252e/x", "a%2f..%2fb", "%2fetc/passwd",
-        "%255c..", "a%00b", "x" * 256, "x/" * 600 + "x", "%25252525252e%25252525252e/x", "C%3a/x", "a/\ud800",
+        "%255c..", "x" * 256, "x/" * 600 + "x", "%25252525252e%25252525252e/x", "C%3a/x", "a/\ud800",
     ],
 )  # fmt: skip
 async def test_a_path_that_leads_elsewhere_is_refused(artifacts: Artifacts, path: str) -> None:
@@ -148,7 +148,21 @@ async def test_a_path_that_leads_elsewhere_is_refused(artifacts: Artifacts, path
 
 
 @pytest.mark.parametrize(
-    "path", ["a b/c", "ä/日本.txt", "a+b", "100%.txt", "a..b/..c/d..", "...", "ab:c", "#?&=", "~x", "%20", "x" * 255]
+    "path",
+    [
+        "a b/c",
+        "ä/日本.txt",
+        "a+b",
+        "100%.txt",
+        "a..b/..c/d..",
+        "...",
+        "ab:c",
+        "#?&=",
+        "~x",
+        "%20",
+        "x" * 255,
+        "dog%step%20%timestamp%100%9f.png",
+    ],
 )
 async def test_an_unusual_name_is_kept_as_it_is(artifacts: Artifacts, path: str) -> None:
     await put(artifacts, path)

@@ -23,21 +23,20 @@ def check_path(path: str) -> str:
     client or proxy may decode it once more than we do.
 
     Raises:
-        InvalidInput: empty, absolute, a drive, a URL, a backslash, a control character, an empty segment, ``.`` or
-            ``..``, or too long.
+        InvalidInput: empty, absolute, a drive, a backslash, a control character, an empty segment, ``.`` or ``..``,
+            or too long.
     """
-    objection = _objection(path)
-    if objection is None:
-        decoded = path
-        for _ in range(_DECODINGS):
-            again = unquote(decoded)
-            if again == decoded:
-                break
-            decoded, objection = again, _step_elsewhere(again)
-            if objection is not None:
-                break
-        else:
-            objection = "is percent-encoded too many times"
+    objection = _objection(path) or _step_elsewhere(path)
+    decoded = path
+    for _ in range(_DECODINGS):
+        if objection is not None or "%" not in decoded:
+            break
+        decoded, before = unquote(decoded), decoded
+        if decoded == before:
+            break
+        objection = _step_elsewhere(decoded)
+    else:
+        objection = "is percent-encoded too many times"
     if objection is not None:
         raise InvalidInput(
             f"Invalid path: {path[:200]!r} {objection}. Use names joined by '/', relative to where the artifacts lie."
@@ -56,27 +55,28 @@ def join(folder: str, path: str) -> str:
 
 
 def _objection(path: str) -> str | None:
-    if not path:
-        return "is empty"
-    if len(path.encode("utf-8", "surrogatepass")) > PATH_LIMIT:
-        return f"is longer than {PATH_LIMIT} bytes"
-    if any(len(name.encode("utf-8", "surrogatepass")) > NAME_LIMIT for name in path.split("/")):
-        return f"holds a name longer than {NAME_LIMIT} bytes"
     if any("\ud800" <= letter <= "\udfff" for letter in path):
         return "is not valid Unicode"
-    return _step_elsewhere(path)
+    if len(path.encode()) > PATH_LIMIT:
+        return f"is longer than {PATH_LIMIT} bytes"
+    if any(letter < " " or letter == "\x7f" for letter in path):
+        return "holds a control character"
+    names = path.split("/")
+    if "" in names:
+        return "is empty" if not path else "is absolute" if path[0] == "/" else "holds an empty segment"
+    if any(len(name.encode()) > NAME_LIMIT for name in names):
+        return f"holds a name longer than {NAME_LIMIT} bytes"
+    return None
 
 
 def _step_elsewhere(path: str) -> str | None:
-    if any(letter < " " or letter == "\x7f" for letter in path):
-        return "holds a control character"
     if "\\" in path:
         return "holds a backslash"
     if path.startswith("/"):
         return "is absolute"
     if _DRIVE.match(path):
-        return "begins with a drive or a scheme"
+        return "begins with a drive"
     for name in path.split("/"):
-        if name in ("", ".", ".."):
-            return "holds an empty segment" if not name else f"holds the segment {name!r}"
+        if name in (".", ".."):
+            return f"holds the segment {name!r}"
     return None

@@ -86,7 +86,11 @@ class Artifacts:
         found = await self.get(who, path)
         if found.is_dir:
             raise NotFound(f"{path[:200]!r} is a folder. Name a file in it, or list it.")
-        return found, self._blobs.open(found.digest, start, end)
+        return found, self.read(found, start, end)
+
+    def read(self, found: Artifact, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes of a file that was looked up before, from ``start`` up to, not including, ``end``."""
+        return self._blobs.open(found.digest, start, end)
 
     async def list(
         self, who: Principal, folder: str = "", limit: int = 1000, token: str | None = None

@@ -10,12 +10,16 @@ _API = "/api/"
 
 
 class Endpoint(NamedTuple):
-    """``path`` is written as MLflow documents it, ``/api/2.0/mlflow/runs/create``. ``limit`` bounds its body in bytes."""
+    """``path`` is written as MLflow documents it, ``/api/2.0/mlflow/runs/create``. ``limit`` bounds its body in bytes.
+
+    A ``public`` endpoint asks for no key.
+    """
 
     method: str
     path: str
     handler: Handler
     limit: int = BODY_LIMIT
+    public: bool = False
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ def routes(areas: Iterable[Sequence[Endpoint]]) -> list[Route]:
     """Routes of every area, each under ``/api`` for clients and under ``/ajax-api`` for browsers."""
     offered = [endpoint for area in areas for endpoint in area]
     found = [
-        route(MLFLOW, endpoint.method, path, endpoint.handler, limit=endpoint.limit)
+        route(MLFLOW, endpoint.method, path, endpoint.handler, limit=endpoint.limit, public=endpoint.public)
         for endpoint in offered
         for path in endpoint.paths
     ]
@@ -59,6 +59,8 @@ async def _server_info(call: Call) -> dict[str, object]:
         "store_type": "SqlStore",
         "workspaces_enabled": False,
         "trace_archival_enabled": False,
+        # Parts are taken from clients that are told to send them. Those that read this would send them by themselves, which
+        # costs a copy here and, in MLflow 3.17, fails for a file that is given as a pathlib.Path.
         "multipart_uploads_enabled": False,
         "multipart_downloads_enabled": False,
     }
