@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, select
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, delete, select, tuple_
 
 from twinloop.control.registry import event_rows
+from twinloop.control.registry.card_rows import parts
 from twinloop.control.registry.model import Act, Card
 from twinloop.control.registry.tables import aliases
 from twinloop.control.store.sql import upsert
 
 
+def of_cards(connection: Connection, tenant: str, found: Sequence[Card]) -> dict[tuple[str, str], dict[str, int]]:
+    """Alias to revision number, by kind and name of the card."""
+    pointing: dict[tuple[str, str], dict[str, int]] = {}
+    for part in parts([(card.kind, card.name) for card in found]):
+        query = select(aliases).where(aliases.c.tenant == tenant, tuple_(aliases.c.kind, aliases.c.name).in_(part))
+        for row in connection.execute(query.order_by(aliases.c.alias)):
+            pointing.setdefault((row.kind, row.name), {})[row.alias] = row.number
+    return pointing
+
+
 def of_card(connection: Connection, tenant: str, card: Card) -> dict[str, int]:
     """Alias to revision number."""
-    query = select(aliases.c.alias, aliases.c.number).where(
-        aliases.c.tenant == tenant, aliases.c.kind == card.kind, aliases.c.name == card.name
-    )
-    return {row.alias: row.number for row in connection.execute(query.order_by(aliases.c.alias))}
+    return of_cards(connection, tenant, [card]).get((card.kind, card.name), {})
 
 
 def move(connection: Connection, act: Act, card: Card, alias: str, number: int) -> None:

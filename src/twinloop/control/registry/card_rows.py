@@ -12,7 +12,7 @@ from sqlalchemy import Connection, delete, insert, select, tuple_, update
 
 from twinloop.control.registry import event_rows
 from twinloop.control.registry.errors import CardNotFound, TitleTaken
-from twinloop.control.registry.model import Act, Card
+from twinloop.control.registry.model import Act, Card, Revision
 from twinloop.control.registry.tables import ON_SHELF, aliases, card_tags, cards, notes
 from twinloop.control.store.sql import upsert
 from twinloop.core.errors import InvalidInput
@@ -53,6 +53,13 @@ def get(connection: Connection, tenant: str, which: Which) -> Card:
     if found is None:
         raise CardNotFound(which.title if isinstance(which, Titled) else f"{which.kind}/{which.name}")
     return found
+
+
+def of_revision(connection: Connection, tenant: str, revision: Revision) -> Card:
+    """The card of a revision, deleted or not."""
+    return _one(connection, *_key(tenant, revision.kind, revision.name)) or Card(
+        revision.kind, revision.name, revision.kind, revision.name, None, 0, 0, revision.created_by, 0
+    )
 
 
 def reload(connection: Connection, tenant: str, card: Card) -> Card:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import Connection
 
 from twinloop.control.registry import alias_rows, card_rows, note_rows, repository
-from twinloop.control.registry.card_rows import Named, Which
+from twinloop.control.registry.card_rows import Named, Titled, Which
 from twinloop.control.registry.ledger import Ledger
-from twinloop.control.registry.model import Act, Card
+from twinloop.control.registry.model import Act, Card, Shown
+from twinloop.control.registry.search import Wish, find_cards
 from twinloop.control.security.model import Principal, Role
+from twinloop.control.tracking.model import Page
 from twinloop.core.errors import InvalidInput
 
 _TITLE = 1_000
@@ -25,7 +27,11 @@ class Cards:
 
     def named(self, kind: str, name: str) -> Named:
         """A card by its name in references."""
-        return Named(kind, name, self._ledger.shelf(kind))
+        return self._ledger.named(kind, name)
+
+    def titled(self, kind: str, title: str) -> Titled:
+        """A card by what it is called, on the shelf of ``kind``."""
+        return Titled(self._ledger.shelf(kind), title)
 
     async def create(
         self,
@@ -34,45 +40,50 @@ class Cards:
         title: str,
         description: str | None = None,
         tags: Mapping[str, str] | None = None,
-    ) -> Card:
+    ) -> Shown:
         """Make a card with no revisions yet. Raises TitleTaken."""
         who.require(Role.developer)
         _check_title(title)
         shelf = self._ledger.shelf(kind)
         return await self._ledger.write(
-            who, lambda connection, act: card_rows.make(connection, act, kind, shelf, title, description, tags)
+            who, lambda connection, act: Shown(card_rows.make(connection, act, kind, shelf, title, description, tags))
         )
 
-    async def get(self, who: Principal, which: Which) -> Card:
+    async def get(self, who: Principal, which: Which) -> Shown:
         """Raises CardNotFound."""
         who.require(Role.viewer)
-        return await self._ledger.read(lambda c: card_rows.get(c, who.tenant, which))
+        return await self._ledger.read(lambda c: _show(c, who.tenant, [card_rows.get(c, who.tenant, which)])[0])
 
-    async def describe(self, who: Principal, which: Which, description: str | None) -> Card:
+    async def search(self, who: Principal, wish: Wish) -> Page[Shown]:
+        """Cards that are not deleted, by title unless the wish says otherwise."""
+        who.require(Role.viewer)
+
+        def work(connection: Connection) -> Page[Shown]:
+            found = find_cards(connection, who.tenant, wish)
+            return Page(tuple(_show(connection, who.tenant, found.items)), found.next)
+
+        return await self._ledger.read(work)
+
+    async def describe(self, who: Principal, which: Which, description: str | None) -> Shown:
         return await self._change(who, which, lambda c, act, card: card_rows.describe(c, act, card, description))
 
-    async def rename(self, who: Principal, which: Which, title: str) -> Card:
+    async def rename(self, who: Principal, which: Which, title: str) -> Shown:
         """Change the title; references keep the name. Raises TitleTaken."""
         _check_title(title)
         return await self._change(who, which, lambda c, act, card: card_rows.rename(c, act, card, title))
 
-    async def set_tag(self, who: Principal, which: Which, key: str, value: str) -> Card:
+    async def set_tag(self, who: Principal, which: Which, key: str, value: str) -> Shown:
         return await self._change(who, which, lambda c, act, card: card_rows.put_tag(c, act, card, key, value))
 
-    async def delete_tag(self, who: Principal, which: Which, key: str) -> Card:
+    async def delete_tag(self, who: Principal, which: Which, key: str) -> Shown:
         return await self._change(who, which, lambda c, act, card: card_rows.remove_tag(c, act, card, key))
 
-    async def require_approvals(self, who: Principal, which: Which, count: int) -> Card:
+    async def require_approvals(self, who: Principal, which: Which, count: int) -> Shown:
         """How many principals must approve a revision before it goes live from now on. Needs the role releaser."""
         who.require(Role.releaser)
         if not 0 <= count <= _APPROVERS:
             raise InvalidInput(f"approvals must be between 0 and {_APPROVERS}; it is {count}.")
         return await self._change(who, which, lambda c, act, card: card_rows.require_approvals(c, act, card, count))
-
-    async def aliases(self, who: Principal, which: Which) -> dict[str, int]:
-        """Alias to revision number."""
-        who.require(Role.viewer)
-        return await self._ledger.read(lambda c: alias_rows.of_card(c, who.tenant, card_rows.get(c, who.tenant, which)))
 
     async def delete(self, who: Principal, which: Which) -> None:
         """Take a card and its revisions out of sight. Digests stay readable, and the history keeps them.
@@ -92,15 +103,24 @@ class Cards:
 
         await self._ledger.write(who, work)
 
-    async def _change(self, who: Principal, which: Which, change: Callable[[Connection, Act, Card], None]) -> Card:
+    async def _change(self, who: Principal, which: Which, change: Callable[[Connection, Act, Card], None]) -> Shown:
         who.require(Role.developer)
 
-        def work(connection: Connection, act: Act) -> Card:
+        def work(connection: Connection, act: Act) -> Shown:
             card = card_rows.get(connection, act.tenant, which)
             change(connection, act, card)
-            return card_rows.reload(connection, act.tenant, card)
+            return _show(connection, act.tenant, [card_rows.reload(connection, act.tenant, card)])[0]
 
         return await self._ledger.write(who, work)
+
+
+def _show(connection: Connection, tenant: str, found: Sequence[Card]) -> list[Shown]:
+    latest = repository.latest(connection, tenant, found)
+    pointing = alias_rows.of_cards(connection, tenant, found)
+    return [
+        Shown(card, tuple(latest.get((card.kind, card.name), ())), pointing.get((card.kind, card.name), {}))
+        for card in found
+    ]
 
 
 def _check_title(title: str) -> None:

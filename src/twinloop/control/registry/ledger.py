@@ -8,14 +8,18 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from twinloop.control.registry import card_rows, repository
+from twinloop.control.registry.card_rows import Named
 from twinloop.control.registry.errors import Held
-from twinloop.control.registry.model import Act
+from twinloop.control.registry.model import Act, Revision
 from twinloop.control.registry.ports import Holds
 from twinloop.control.security.model import Principal
 from twinloop.control.store.ports import Store
 from twinloop.core.clock import Clock
-from twinloop.core.digests import Digest
+from twinloop.core.digests import Digest, is_digest
+from twinloop.core.errors import NotFound
 from twinloop.core.events import Bus, Event
+from twinloop.core.ids import Ref
 
 T = TypeVar("T")
 
@@ -44,6 +48,25 @@ class Ledger:
 
     def shelf(self, kind: str) -> str:
         return self._shelves.get(kind, kind)
+
+    def named(self, kind: str, name: str) -> Named:
+        """A card by its name in references."""
+        return Named(kind, name, self.shelf(kind))
+
+    def find(self, connection: Connection, tenant: str, ref: str) -> Revision | None:
+        """A revision by reference or digest; by digest also one that was deleted."""
+        if is_digest(ref):
+            return repository.by_digest(connection, tenant, Digest(ref))
+        parsed = Ref.parse(ref)
+        name = card_rows.name_of(connection, tenant, self.named(parsed.kind, parsed.name))
+        return repository.by_ref(connection, tenant, parsed._replace(name=name))
+
+    def get(self, connection: Connection, tenant: str, ref: str) -> Revision:
+        """Raises NotFound."""
+        found = self.find(connection, tenant, ref)
+        if found is None:
+            raise NotFound(f"There is no revision {ref[:200]}. List what there is with: twinloop status")
+        return found
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         return await self._store.read(work)

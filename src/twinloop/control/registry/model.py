@@ -126,6 +126,14 @@ class Version(msgspec.Struct, frozen=True):
     note: Note
 
 
+class Shown(msgspec.Struct, frozen=True):
+    """A card with its aliases, and with the highest revision at each stage."""
+
+    card: Card
+    latest: tuple[Version, ...] = ()
+    aliases: dict[str, int] = {}
+
+
 class Act(NamedTuple):
     """Who changes something, for which tenant, and when: nanoseconds since the Unix epoch."""
 
@@ -160,6 +168,15 @@ class Approval(msgspec.Struct, frozen=True):
     approved: bool
     comment: str
     at_ns: int
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """What was said of a revision, of how many it needs a yes, and whether it may go live for all of them."""
+
+    revision: Revision
+    wanted: int
+    said: tuple[Approval, ...]
+    approved: bool
 
 
 def revision_digest(kind: str, name: str, manifest: Mapping[str, Any], parents: tuple[Parent, ...]) -> Digest:

@@ -212,7 +212,7 @@ def of_card(
 
 
 def latest(connection: Connection, tenant: str, found: Sequence[Card]) -> dict[tuple[str, str], list[Version]]:
-    """The highest revision of each stage, by kind and name of its card."""
+    """The highest revision of each stage in the order of their numbers, by kind and name of its card."""
     titles = {(card.kind, card.name): card.title for card in found}
     latest: dict[tuple[str, str], list[Version]] = {}
     for part in parts(list(titles)):
@@ -227,7 +227,8 @@ def latest(connection: Connection, tenant: str, found: Sequence[Card]) -> dict[t
             revisions.c.name == newest_of.c.name,
             revisions.c.number == newest_of.c.number,
         )
-        rows = connection.execute(select(revisions).join(newest_of, joined).where(revisions.c.tenant == tenant)).all()
+        query = select(revisions).join(newest_of, joined).where(revisions.c.tenant == tenant)
+        rows = connection.execute(query.order_by(revisions.c.number)).all()
         for version in versions(connection, tenant, rows, titles):
             latest.setdefault((version.revision.kind, version.revision.name), []).append(version)
     return latest

@@ -9,20 +9,22 @@ import msgspec
 from sqlalchemy import Connection
 
 from twinloop.control.registry import approval_rows, card_rows, repository
-from twinloop.control.registry.card_rows import Named
+from twinloop.control.registry.approvals import Approvals
+from twinloop.control.registry.card_rows import Which
 from twinloop.control.registry.cards import Cards
+from twinloop.control.registry.differing import Difference, differences
 from twinloop.control.registry.ledger import Ledger
-from twinloop.control.registry.model import Act, Parent, Registered, Revision, revision_digest
+from twinloop.control.registry.model import Act, Parent, Registered, Revision, Version, revision_digest
 from twinloop.control.registry.ports import Holds, Kind
 from twinloop.control.registry.repository import Wanted
 from twinloop.control.registry.versions import Versions
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
 from twinloop.core.clock import Clock, SystemClock
-from twinloop.core.digests import Digest, is_digest
-from twinloop.core.errors import InvalidInput, NotFound
+from twinloop.core.digests import Digest, digest_json
+from twinloop.core.errors import InvalidInput
 from twinloop.core.events import Bus
-from twinloop.core.ids import Ref, check_kind, check_name
+from twinloop.core.ids import check_kind, check_name
 
 _MANIFEST_DEPTH = 32
 
@@ -44,6 +46,7 @@ class Registry:
         self._ledger = Ledger(store, clock or SystemClock(), bus, shelves, holds)
         self.cards = Cards(self._ledger)
         self.versions = Versions(self._ledger)
+        self.approvals = Approvals(self._ledger)
 
     async def register(
         self,
@@ -70,30 +73,32 @@ class Registry:
         wanted = Wanted(dict(manifest), tuple(parents), run_id, number=number, digest=digest)
 
         def work(connection: Connection, act: Act) -> Registered:
-            card = card_rows.ensure(connection, act, self._named(kind, name))
+            card = card_rows.ensure(connection, act, self._ledger.named(kind, name))
             same = wanted if card.name == name else msgspec.structs.replace(wanted, digest=None)
             return repository.add(connection, act, card, same)
 
         return await self._ledger.write(who, work)
 
+    async def add_version(self, who: Principal, which: Which, kind: str, wanted: Wanted) -> Version:
+        """Make a new revision of a card that exists and is of ``kind``.
+
+        Raises:
+            InvalidInput: a manifest that the kind refuses.
+            CardNotFound: there is no such card, or it is of another kind by now.
+            Conflict: ``wanted.number`` is given and is not the next one.
+        """
+        who.require(Role.developer)
+        manifest = {**wanted.manifest, "version": 1} if wanted.fresh else wanted.manifest
+        self._kind(kind).validate(_json_object(manifest))
+        digest_json(manifest)  # says what JSON cannot before the store is asked
+        return await self.versions.add(who, which, kind, wanted)
+
     async def get(self, who: Principal, ref: str) -> Revision:
         """Return the revision called ``kind/name@n``, ``kind/name@alias``, ``kind/name`` (newest) or by its digest."""
-        found = await self.find(who, ref)
-        if found is None:
-            raise NotFound(f"There is no revision {ref[:200]}. List what there is with: twinloop status")
-        return found
+        return await self._ledger.read(lambda c: self._ledger.get(c, who.tenant, ref))
 
     async def find(self, who: Principal, ref: str) -> Revision | None:
-        if is_digest(ref):
-            return await self._ledger.read(lambda c: repository.by_digest(c, who.tenant, Digest(ref)))
-        parsed = Ref.parse(ref)
-        named = self._named(parsed.kind, parsed.name)
-
-        def work(connection: Connection) -> Revision | None:
-            name = card_rows.name_of(connection, who.tenant, named)
-            return repository.by_ref(connection, who.tenant, parsed._replace(name=name))
-
-        return await self._ledger.read(work)
+        return await self._ledger.read(lambda c: self._ledger.find(c, who.tenant, ref))
 
     async def revisions(
         self,
@@ -108,7 +113,7 @@ class Registry:
             raise InvalidInput("limit must be between 1 and 1000.")
 
         def work(connection: Connection) -> list[Revision]:
-            kept = card_rows.name_of(connection, who.tenant, self._named(kind, name)) if kind and name else name
+            kept = card_rows.name_of(connection, who.tenant, self._ledger.named(kind, name)) if kind and name else name
             return repository.newest(connection, who.tenant, kind, kept, limit, before)
 
         return await self._ledger.read(work)
@@ -122,7 +127,7 @@ class Registry:
         check_name(alias, "alias")
         if alias.isdigit():
             raise InvalidInput(f"{alias!r} cannot be an alias because it reads as a revision number. Use a word.")
-        return (await self.versions.set_alias(who, self._named(kind, name), alias, number)).revision
+        return (await self.versions.set_alias(who, self._ledger.named(kind, name), alias, number)).revision
 
     async def closure(self, who: Principal, revisions: Iterable[Revision]) -> list[Revision]:
         """The given revisions and all they require, each once, requirements after the ones that need them."""
@@ -137,13 +142,17 @@ class Registry:
                 waiting.append(await self.get(who, digest))
         return list(found.values())
 
+    async def diff(self, who: Principal, before: str, after: str) -> tuple[Revision, Revision, list[Difference]]:
+        """How the manifests of two revisions of one kind differ. Raises NotFound, InvalidInput."""
+        one, other = await self.get(who, before), await self.get(who, after)
+        if one.kind != other.kind:
+            raise InvalidInput(f"{one.ref} and {other.ref} are of different kinds. Compare two of one kind.")
+        return one, other, differences(one.manifest, other.manifest)
+
     async def require_approved(self, who: Principal, revisions: Iterable[Revision]) -> None:
         """Raise Refused unless each may go live: not deleted, not rejected, and approved where its card asks for it."""
         digests = [revision.digest for revision in revisions]
         await self._ledger.read(lambda c: approval_rows.require(c, who.tenant, digests))
-
-    def _named(self, kind: str, name: str) -> Named:
-        return Named(kind, name, self._ledger.shelf(kind))
 
     def _kind(self, kind: str) -> Kind:
         check_kind(kind)

@@ -8,11 +8,13 @@ from sqlalchemy import Connection
 
 from twinloop.control.registry import alias_rows, approval_rows, card_rows, note_rows, repository
 from twinloop.control.registry.card_rows import Named, Titled, Which
-from twinloop.control.registry.errors import AliasNotFound, VersionNotFound
+from twinloop.control.registry.errors import AliasNotFound, CardNotFound, VersionNotFound
 from twinloop.control.registry.ledger import Ledger
 from twinloop.control.registry.model import Act, Card, Stage, Version
 from twinloop.control.registry.repository import Wanted
+from twinloop.control.registry.search import Wish, find_versions
 from twinloop.control.security.model import Principal, Role
+from twinloop.control.tracking.model import Page
 from twinloop.core.errors import InvalidInput
 
 _REPLACING: tuple[Stage, ...] = ("Staging", "Production")
@@ -28,12 +30,19 @@ class Versions:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
 
-    async def add(self, who: Principal, which: Which, wanted: Wanted) -> Version:
-        """Make a new revision of a card that exists. Raises CardNotFound, and Conflict when ``wanted.number`` is not next."""
+    async def add(self, who: Principal, which: Which, kind: str, wanted: Wanted) -> Version:
+        """Make a new revision of a card of ``kind``; its manifest must have been checked.
+
+        Raises:
+            CardNotFound: there is no such card of this kind.
+            Conflict: ``wanted.number`` is not the next one.
+        """
         who.require(Role.developer)
 
         def work(connection: Connection, act: Act) -> Version:
             card = card_rows.get(connection, act.tenant, which)
+            if card.kind != kind:  # its name was taken by something else since
+                raise CardNotFound(card.title)
             card_rows.touch(connection, act, card)
             done = repository.add(connection, act, card, wanted)
             return _get(connection, act.tenant, card, done.revision.number)
@@ -57,6 +66,11 @@ class Versions:
             return _get(connection, who.tenant, card, number)
 
         return await self._ledger.read(work)
+
+    async def search(self, who: Principal, wish: Wish) -> Page[Version]:
+        """Revisions that are not deleted, the last updated first unless the wish says otherwise."""
+        who.require(Role.viewer)
+        return await self._ledger.read(lambda c: find_versions(c, who.tenant, wish))
 
     async def newest(self, who: Principal, which: Which) -> Version | None:
         """The revision with the highest number; None when there is none. Raises CardNotFound."""

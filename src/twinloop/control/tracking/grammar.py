@@ -184,7 +184,8 @@ class _Reader:
         written = self._written()
         found = self.take(_COMPARATOR)
         if found is None:
-            raise self.error("Invalid comparator", "Use = != < <= > >= LIKE ILIKE IN, NOT IN, IS NULL or IS NOT NULL")
+            what = _INVALID if self.at_end() else "Invalid comparator"
+            raise self.error(what, "Use = != < <= > >= LIKE ILIKE IN, NOT IN, IS NULL or IS NOT NULL")
         comparator = " ".join(found.upper().split())
         if comparator not in _PRESENCE and (self.at_end() or _NO_VALUE.match(self._text, self._at)):
             raise self.error(_INVALID, "A comparison needs a number or a quoted string")

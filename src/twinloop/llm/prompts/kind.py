@@ -8,13 +8,21 @@ from typing import Any
 from twinloop.core.digests import Digest
 from twinloop.llm.documents.manifests import decode
 from twinloop.llm.prompts.model import Prompt
+from twinloop.llm.prompts.template import MARK, TemplatePrompt
 
 
 class PromptKind:
     name = "prompt"
 
     def validate(self, manifest: Mapping[str, Any]) -> None:
-        decode(manifest, Prompt, self.name).check()
+        read_prompt(manifest)
 
     def requires(self, manifest: Mapping[str, Any]) -> Sequence[Digest]:
         return ()
+
+
+def read_prompt(manifest: Mapping[str, Any]) -> Prompt | TemplatePrompt:
+    """Raises InvalidInput, naming the field, when ``manifest`` is not one of a prompt in either shape."""
+    found = decode(manifest, TemplatePrompt if MARK in manifest else Prompt, PromptKind.name)
+    found.check()
+    return found
