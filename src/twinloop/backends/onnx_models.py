@@ -36,23 +36,37 @@ class OnnxEngine:
         self._threads = threads
 
     def load(self, manifest: ModelManifest, files: Mapping[str, Path]) -> OnnxModel:
-        try:
-            import onnxruntime
-        except ImportError:
-            raise MissingDependency("onnxruntime", "llm") from None
-        [(name, path), *more] = files.items()
-        if more:
+        if len(files) != 1:
             raise InvalidInput("An ONNX model is one file here; save it without external data.")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime raises a family of unrelated classes
-            line = str(error).splitlines()[0][:200]
-            raise InvalidInput(f"{name} is not a whole ONNX model: {line}. Export and register it again.") from error
+        name, session = open_session(files, self._threads)
         return OnnxModel(session, _source(name, session, len(manifest.inputs)), _output(name, session))
+
+
+def open_session(files: Mapping[str, Path], threads: int) -> tuple[str, Any]:
+    """The name of the first file and a session over its graph; further files are tensors that the graph keeps outside.
+
+    All are read here and handed over as bytes, so that no path written in a graph is ever opened.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise MissingDependency("onnxruntime", "llm") from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    (name, path), *outside = files.items()
+    folder = f"{name.rpartition('/')[0]}/".removeprefix("/")
+    held = {other.removeprefix(folder): there.read_bytes() for other, there in outside}
+    try:
+        if held:
+            sizes = [len(content) for content in held.values()]
+            options.add_external_initializers_from_files_in_memory(list(held), list(held.values()), sizes)
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a family of unrelated classes
+        line = str(error).splitlines()[0][:200]
+        raise InvalidInput(f"{name} is not a whole ONNX model: {line}. Export and register it again.") from error
+    return name, session
 
 
 def _source(name: str, session: Any, inputs: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from twinloop.sdk.client import Client
 
@@ -39,3 +40,16 @@ class Prompts:
             decline=decline,
         )
         return self._client.revisions.register("prompt", name, declared.manifest())
+
+    def render(self, ref: str, **variables: Any) -> str | list[Json]:
+        """What the prompt ``ref`` (``name``, ``name@3``, ``name@alias``) says with its variables filled.
+
+        Returns:
+            The text of a text prompt, or the messages of a chat prompt.
+
+        Raises:
+            InvalidInput: a variable has no value, or a value no variable.
+        """
+        whole = ref if "/" in ref else f"prompt/{ref}"
+        said = self._client.call("POST", f"/api/v1/prompts/{quote(whole)}/render", {"variables": variables})
+        return said["text"] if said["text"] is not None else said["messages"]

@@ -17,7 +17,7 @@ from twinloop.control.tracing.model import Recorder
 from twinloop.core.clock import SystemClock
 from twinloop.core.errors import InvalidInput, Refused, Unavailable
 from twinloop.core.ids import new_span_id, new_trace_id
-from twinloop.ml.deployment.batching import Batcher
+from twinloop.ml.deployment.batching import Batcher, Matrices
 from twinloop.ml.deployment.target import PredictTarget
 from twinloop.ml.training.model import Draft, Input
 
@@ -229,7 +229,7 @@ def row(value: float) -> NDArray[np.float32]:
 
 async def test_requests_that_wait_run_together_and_each_gets_its_own_answer() -> None:
     model = Slow()
-    batcher = Batcher(model)
+    batcher = Batcher(model, Matrices())
     first = asyncio.create_task(batcher.predict(row(-1)))
     await asyncio.sleep(0.005)
     answers = await asyncio.gather(*(batcher.predict(row(n)) for n in range(40)))
@@ -241,7 +241,7 @@ async def test_requests_that_wait_run_together_and_each_gets_its_own_answer() ->
 
 
 async def test_a_lone_request_does_not_wait_for_others() -> None:
-    batcher = Batcher(Slow(0))
+    batcher = Batcher(Slow(0), Matrices())
     began = time.perf_counter()
     for n in range(50):
         await batcher.predict(row(n))
@@ -251,7 +251,7 @@ async def test_a_lone_request_does_not_wait_for_others() -> None:
 
 async def test_a_failing_run_fails_its_requests_and_not_the_next_ones() -> None:
     model = Slow(fail=True)
-    batcher = Batcher(model)
+    batcher = Batcher(model, Matrices())
     results = await asyncio.gather(*(batcher.predict(row(n)) for n in range(3)), return_exceptions=True)
     assert all(isinstance(result, InvalidInput) for result in results)
     model._fail = False
@@ -260,7 +260,7 @@ async def test_a_failing_run_fails_its_requests_and_not_the_next_ones() -> None:
 
 
 async def test_a_cancelled_request_does_not_disturb_its_batch() -> None:
-    batcher = Batcher(Slow())
+    batcher = Batcher(Slow(), Matrices())
     running = asyncio.create_task(batcher.predict(row(0)))
     await asyncio.sleep(0.005)
     gone, kept = asyncio.create_task(batcher.predict(row(1))), asyncio.create_task(batcher.predict(row(2)))
@@ -272,7 +272,7 @@ async def test_a_cancelled_request_does_not_disturb_its_batch() -> None:
 
 
 async def test_closing_answers_what_waits_and_refuses_what_comes() -> None:
-    batcher = Batcher(Slow())
+    batcher = Batcher(Slow(), Matrices())
     waiting = asyncio.create_task(batcher.predict(row(3)))
     await asyncio.sleep(0)
     closing = asyncio.create_task(batcher.aclose())

@@ -8,6 +8,7 @@ from twinloop.control.releases import answers
 from twinloop.control.releases.answers import ChatRequest
 from twinloop.core.errors import InvalidInput
 from twinloop.llm.generation.ports import GenerationOptions, Message
+from twinloop.llm.prompts.asking import Asking
 from twinloop.llm.prompts.model import Prompt
 from twinloop.llm.prompts.render import Passage, inert, render
 from twinloop.llm.retrieval.words import content_words
@@ -64,9 +65,10 @@ def grounded_messages(
         fitting.pop()
 
 
-def plain_messages(prompt: Prompt, request: ChatRequest) -> list[Message]:
-    """The conversation as it is, behind the prompt's system text."""
-    return [_system(prompt, request), *_said(request.messages)]
+def plain_messages(asking: Asking, request: ChatRequest) -> list[Message]:
+    """The conversation as it is, behind the prompt's system text, its last message in the prompt's words."""
+    *before, last = _said(request.messages)
+    return [_system(asking.prompt, request), *before, Message(last.role, asking.worded(last.content))]
 
 
 def options_of(prompt: Prompt, request: ChatRequest) -> GenerationOptions:

@@ -12,14 +12,13 @@ from twinloop.control.registry.model import Revision
 from twinloop.control.releases.answers import Answer, ChatDelta, ChatRequest, EndpointKind, Request
 from twinloop.control.tracing.model import SpanBuilder
 from twinloop.core.errors import InvalidInput
-from twinloop.llm.documents.manifests import decode
 from twinloop.llm.embeddings.pins import check_pins
 from twinloop.llm.embeddings.ports import EmbedderFactory
 from twinloop.llm.generation.conversation import options_of, plain_messages, question_of
 from twinloop.llm.generation.engine_call import EngineCall
 from twinloop.llm.generation.grounded import GroundedAnswers
 from twinloop.llm.generation.ports import ChatEngine, ChatEngineFactory
-from twinloop.llm.prompts.model import Prompt
+from twinloop.llm.prompts.asking import Asking, read_asking
 from twinloop.llm.retrieval.opened import OpenIndexes
 from twinloop.llm.retrieval.retriever import Retriever, open_retriever
 
@@ -27,7 +26,7 @@ _SHOWN_CHARS = 500
 
 
 class ChatEndpoint:
-    """Pins ``prompt`` and ``generator`` and, to answer from documents, ``index``."""
+    """Pins ``prompt`` and ``generator`` and, to answer from documents, ``index``. Either shape of prompt will do."""
 
     name: EndpointKind = "chat"
 
@@ -38,13 +37,14 @@ class ChatEndpoint:
 
     def check(self, pins: Mapping[str, Revision]) -> None:
         check_pins(self.name, pins, ("prompt", "generator"), optional=("index",))
+        _asking(pins)
 
     def gate_subject(self, pins: Mapping[str, Revision]) -> Revision:
         """The index when there is one, because that is what evidence can be recorded for; else the prompt."""
         return pins.get("index", pins["prompt"])
 
     async def activate(self, tenant: str, pins: Mapping[str, Revision], required: Sequence[Revision]) -> ChatTarget:
-        prompt = decode(pins["prompt"].manifest, Prompt, "prompt")
+        asking = _asking(pins)
         async with AsyncExitStack() as held:
             engine = await self._generators.open(pins["generator"].manifest)
             held.push_async_callback(engine.aclose)
@@ -53,17 +53,21 @@ class ChatEndpoint:
                 retriever = await open_retriever(pins["index"], required, self._indexes, self._embedders)
                 held.push_async_callback(retriever.aclose)
             held.pop_all()
-        return ChatTarget(prompt, engine, retriever)
+        return ChatTarget(asking, engine, retriever)
+
+
+def _asking(pins: Mapping[str, Revision]) -> Asking:
+    return read_asking(pins["prompt"].ref, pins["prompt"].manifest, "index" in pins)
 
 
 class ChatTarget:
     """Answers chats; see ``grounded`` for how it does so from documents."""
 
-    def __init__(self, prompt: Prompt, engine: ChatEngine, retriever: Retriever | None) -> None:
-        self._prompt = prompt
+    def __init__(self, asking: Asking, engine: ChatEngine, retriever: Retriever | None) -> None:
+        self._asking = asking
         self._engine = engine
         self._retriever = retriever
-        self._grounded = None if retriever is None else GroundedAnswers(prompt, engine, retriever)
+        self._grounded = None if retriever is None else GroundedAnswers(asking.prompt, engine, retriever)
 
     async def answer(self, request: Request, span: SpanBuilder) -> Answer:
         raise InvalidInput("A chat endpoint answers messages. Send messages to …/chat.")
@@ -92,8 +96,8 @@ class ChatTarget:
             span.summarise(answer=answer[:_SHOWN_CHARS])
 
     async def _plain(self, request: ChatRequest, span: SpanBuilder) -> AsyncGenerator[ChatDelta, None]:
-        options = msgspec.structs.replace(options_of(self._prompt, request), whole=request.whole)
-        call = EngineCall(self._engine, plain_messages(self._prompt, request), options)
+        options = msgspec.structs.replace(options_of(self._asking.prompt, request), whole=request.whole)
+        call = EngineCall(self._engine, plain_messages(self._asking, request), options)
         async with aclosing(call.stream(span)) as pieces:
             async for piece in pieces:
                 yield ChatDelta(piece)

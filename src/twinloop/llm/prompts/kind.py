@@ -23,6 +23,10 @@ class PromptKind:
 
 def read_prompt(manifest: Mapping[str, Any]) -> Prompt | TemplatePrompt:
     """Raises InvalidInput, naming the field, when ``manifest`` is not one of a prompt in either shape."""
-    found = decode(manifest, TemplatePrompt if MARK in manifest else Prompt, PromptKind.name)
-    found.check()
-    return found
+    if MARK in manifest:
+        template = decode(manifest, TemplatePrompt, PromptKind.name)
+        template.check()
+        return template
+    prompt = decode(manifest, Prompt, PromptKind.name)
+    prompt.check()
+    return prompt

@@ -7,7 +7,7 @@ control token of a chat template such as ``<|im_end|>``: the ``<`` of such a seq
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from twinloop.llm.prompts.model import Prompt
@@ -31,7 +31,12 @@ def render(prompt: Prompt, question: str, passages: Sequence[Passage]) -> str:
         "context": "\n".join(_fenced(number, passage) for number, passage in enumerate(passages, 1)),
         "question": inert(question),
     }
-    return _PLACE.sub(lambda place: values[place[1]], prompt.template)
+    return place_values(prompt.template, values)
+
+
+def place_values(template: str, values: Mapping[str, str]) -> str:
+    """``template`` with the texts for ``context`` and ``question``, once over, so that braces in them are left as they are."""
+    return _PLACE.sub(lambda place: values[place[1]], template)
 
 
 def inert(text: str) -> str:

@@ -7,7 +7,7 @@ dots (https://mlflow.org/docs/latest/genai/prompt-registry/).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -46,7 +46,7 @@ class TemplatePrompt(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def variables(self) -> tuple[str, ...]:
         """The names of all places, in the order they first occur."""
-        return tuple(dict.fromkeys(name for text in _texts(self.template) for name in _PLACE.findall(text)))
+        return variables_of(self.template)
 
     @property
     def has_statements(self) -> bool:
@@ -73,18 +73,26 @@ def render_template(prompt: TemplatePrompt, values: Mapping[str, Any]) -> Render
             "The template holds statements ({% … %}), which are not run here. Render it where it is used, or write it with "
             "plain variables."
         )
-    variables = prompt.variables
+    check_values(prompt.variables, values)
+    if isinstance(prompt.template, str):
+        return Rendered(fill(prompt.template, values), None)
+    return Rendered(None, [_filled(message, values) for message in prompt.template])
+
+
+def check_values(variables: Sequence[str], values: Mapping[str, Any]) -> None:
+    """Raise InvalidInput, naming all of them, when a variable has no value or a value no variable."""
     missing = [name for name in variables if name not in values]
     extra = [name for name in values if name not in variables]
     if missing or extra:
         parts = [f"no value for {_shown(missing)}"] if missing else []
         parts += [f"no place for {_shown(extra)}"] if extra else []
-        raise InvalidInput(
-            f"There is {' and '.join(parts)}. The prompt's variables are: {_shown(variables) or 'none'}."
-        )
-    if isinstance(prompt.template, str):
-        return Rendered(fill(prompt.template, values), None)
-    return Rendered(None, [_filled(message, values) for message in prompt.template])
+        known = _shown(variables) or "none"
+        raise InvalidInput(f"There is {' and '.join(parts)}. The prompt's variables are: {known}.")
+
+
+def variables_of(value: Any) -> tuple[str, ...]:
+    """The names of the places in a text, or in all texts of a message or of several, in the order they first occur."""
+    return tuple(dict.fromkeys(name for text in _texts(value) for name in _PLACE.findall(text)))
 
 
 def fill(text: str, values: Mapping[str, Any]) -> str:
@@ -115,6 +123,6 @@ def _said(value: Any) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def _shown(names: Any) -> str:
+def _shown(names: Sequence[str]) -> str:
     more = len(names) - _NAMES_SHOWN
-    return ", ".join(str(name)[:80] for name in list(names)[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(name[:80] for name in names[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")

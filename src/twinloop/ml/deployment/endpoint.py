@@ -6,16 +6,18 @@ from collections.abc import Mapping, Sequence
 
 from twinloop.control.registry.model import Revision
 from twinloop.control.releases.answers import EndpointKind
+from twinloop.control.releases.ports import Target
 from twinloop.core.errors import InvalidInput, Refused
-from twinloop.ml.deployment.loading import Loader
+from twinloop.ml.deployment.loading import Loader, check_loadable
+from twinloop.ml.deployment.package_trial import open_package
 from twinloop.ml.deployment.target import PredictTarget
 from twinloop.ml.features import model as features
 from twinloop.ml.features.kind import read_view
 from twinloop.ml.features.online import BoundView
 from twinloop.ml.features.ports import OnlineStore
 from twinloop.ml.training import model as training
-from twinloop.ml.training.formats import require_safe
-from twinloop.ml.training.kind import read_model
+from twinloop.ml.training.kind import read_manifest
+from twinloop.ml.training.packages import PackageManifest
 
 ROLE = "model"
 
@@ -32,7 +34,7 @@ class PredictEndpoint:
         self._online = online
 
     def check(self, pins: Mapping[str, Revision]) -> None:
-        """Raises InvalidInput for other pins than one model, Refused for a model in an unsafe format."""
+        """Raises InvalidInput for other pins than one model, Refused for a model that is not loaded."""
         if set(pins) != {ROLE}:
             raise InvalidInput(
                 f"A predict endpoint pins exactly one revision, as {ROLE!r}; got {sorted(pins) or 'none'}."
@@ -40,22 +42,24 @@ class PredictEndpoint:
         revision = pins[ROLE]
         if revision.kind != training.KIND:
             raise InvalidInput(f"The role {ROLE!r} needs a model and {revision.ref} is a {revision.kind}.")
-        manifest = read_model(revision.manifest)
-        require_safe(revision.ref, manifest.format, manifest.safe)
+        check_loadable(revision.ref, read_manifest(revision.manifest))
 
     def gate_subject(self, pins: Mapping[str, Revision]) -> Revision:
         return pins[ROLE]
 
-    async def activate(self, tenant: str, pins: Mapping[str, Revision], required: Sequence[Revision]) -> PredictTarget:
-        """Load the model and bind its views.
+    async def activate(self, tenant: str, pins: Mapping[str, Revision], required: Sequence[Revision]) -> Target:
+        """Load the model and bind its views, or try a packaged model on the example that was logged with it.
 
         Raises:
-            Refused: a view was never materialised, so every prediction would be made of missing values.
+            Refused: a view was never materialised, so every prediction would be made of missing values; or a packaged
+                model does not do what its signature and example say.
             InvalidInput, NotOffered, MissingDependency: the model cannot be loaded.
         """
         self.check(pins)
         revision = pins[ROLE]
-        manifest = read_model(revision.manifest)
+        manifest = read_manifest(revision.manifest)
+        if isinstance(manifest, PackageManifest):
+            return await open_package(revision.ref, manifest, self._loader)
         views = _views(manifest, required)
         for bound in views:
             if await self._online.generation(tenant, bound.digest) is None:

@@ -8,7 +8,7 @@ from typing import Any
 from twinloop.control.releases.answers import ChatDelta, PredictAnswer, PredictRequest, Request
 from twinloop.control.tracing.model import SpanBuilder
 from twinloop.core.errors import InvalidInput
-from twinloop.ml.deployment.batching import Batcher
+from twinloop.ml.deployment.batching import Batcher, Matrices
 from twinloop.ml.deployment.ports import LoadedModel
 from twinloop.ml.deployment.signature import Signature
 from twinloop.ml.features.online import BoundView, OnlineFeatures, Read
@@ -36,7 +36,7 @@ class PredictTarget:
         self._signature = Signature(model, views)
         self._features = OnlineFeatures(online, tenant, views)
         self._encoder = Encoder(model.inputs)
-        self._batcher = Batcher(loaded)
+        self._batcher = Batcher(loaded, Matrices())
 
     async def answer(self, request: Request, span: SpanBuilder) -> PredictAnswer:
         if not isinstance(request, PredictRequest):

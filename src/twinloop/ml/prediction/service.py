@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from twinloop.control.evaluation.model import Estimate, Evidence, Slice
 from twinloop.control.evaluation.service import EvidenceBook, EvidenceDraft
@@ -18,16 +18,19 @@ from twinloop.ml.data.ports import Analytics, Session
 from twinloop.ml.data.service import Datasets
 from twinloop.ml.deployment.loading import Loader
 from twinloop.ml.features.service import Features
+from twinloop.ml.prediction.applying import Applied, join, open_model
 from twinloop.ml.prediction.model import BatchRequest, EvaluationRequest
-from twinloop.ml.training.encoding import Encoder
-from twinloop.ml.training.model import ModelManifest
+from twinloop.ml.training.kind import AnyModel
 from twinloop.ml.training.service import Models
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_CHUNK = 50_000
+    from twinloop.ml.deployment.ports import Arrays
+
+T = TypeVar("T")
+
 _SLICES = 50
 
 
@@ -60,21 +63,26 @@ class Predictions:
         who.require(Role.developer)
         revision, model = await self._models.get(who, request.model)
         given, _ = await self._datasets.get(who, request.dataset)
-        frame, manifest = await self._with_inputs(who, request, model, run_id)
-        for name, _ in model.outputs:
+        applied = await open_model(revision.ref, model, self._loader)
+        try:
+            frame, manifest = await self._with_inputs(who, request, applied, model, run_id)
+            answers = join(await self._over(revision, applied, manifest, applied.answers))
+        finally:
+            await applied.aclose()
+        if not answers:
+            raise InvalidInput(f"{frame.ref} has no rows to predict. Give a dataset with rows.")
+        for name in answers:
             if manifest.column(request.prefix + name) is not None:
                 raise InvalidInput(
                     f"The dataset has a column {request.prefix + name!r}, which the model answers. Give a prefix for the answers."
                 )
-        scores = await self._scores(revision, model, manifest)
         parts = await self._datasets.parts(manifest)
 
         def build(session: Session, path: Path) -> None:
-            session.attach("scores", {"score": scores})
-            answer = _outputs(model, request.prefix)
+            session.attach("answers", {request.prefix + name: values for name, values in answers.items()})
             session.write_parquet(
-                f"SELECT d.* EXCLUDE ({sql.ROW}), {answer} FROM ({sql.scan(parts)}) d"
-                f" POSITIONAL JOIN scores ORDER BY d.{sql.ROW}",
+                f"SELECT d.* EXCLUDE ({sql.ROW}), answers.* FROM ({sql.scan(parts)}) d"
+                f" POSITIONAL JOIN answers ORDER BY d.{sql.ROW}",
                 path,
             )
 
@@ -102,14 +110,14 @@ class Predictions:
         dataset, manifest = await self._datasets.get(who, request.dataset)
         revision, model = await self._models.get(who, request.model)
         labels, groups = await self._labels(manifest, request)
-        scores = await self._scores(_binary(revision, model), model, manifest)
+        scores, threshold = await self._chances(revision, model, manifest)
         against = None
         baseline: Revision | None = None
-        thresholds = (model.threshold, model.threshold)
+        thresholds = (threshold, threshold)
         if request.baseline is not None:
             baseline, other = await self._models.get(who, request.baseline)
-            against = await self._scores(_binary(baseline, other), other, manifest)
-            thresholds = (model.threshold, other.threshold)
+            against, threshold = await self._chances(baseline, other, manifest)
+            thresholds = (thresholds[0], threshold)
         estimates, slices = await asyncio.to_thread(_estimate, request, scores, against, labels, groups, thresholds)
         draft = EvidenceDraft(
             subject=revision.digest,
@@ -122,10 +130,10 @@ class Predictions:
         return await self._evidence.record(who, draft)
 
     async def _with_inputs(
-        self, who: Principal, request: BatchRequest, model: ModelManifest, run_id: str | None
+        self, who: Principal, request: BatchRequest, applied: Applied, model: AnyModel, run_id: str | None
     ) -> tuple[Revision, DatasetManifest]:
         frame, manifest = await self._datasets.get(who, request.dataset)
-        missing = [item.name for item in model.inputs if manifest.column(item.name) is None]
+        missing = [name for name in applied.inputs if manifest.column(name) is None]
         if not missing:
             return frame, manifest
         if request.at is None or not model.views:
@@ -138,31 +146,41 @@ class Predictions:
         )
         return await self._datasets.get(who, joined.revision.digest)
 
-    async def _scores(self, revision: Revision, model: ModelManifest, manifest: DatasetManifest) -> NDArray[np.float64]:
-        """One number per row of the dataset, in its order."""
+    async def _chances(
+        self, revision: Revision, model: AnyModel, manifest: DatasetManifest
+    ) -> tuple[NDArray[np.float64], float]:
+        """The probability of true for every row of the dataset, in its order, and the model's threshold."""
         import numpy as np
 
-        for item in model.inputs:
-            if manifest.column(item.name) is None:
-                raise InvalidInput(
-                    f"The dataset has no column {item.name!r}, an input of {revision.ref}. Join its feature views."
-                )
-        loaded = await self._loader.load(revision.ref, model)
-        parts = await self._datasets.parts(manifest)
-        columns = ", ".join([_cell(manifest, item.name) for item in model.inputs] + [sql.ROW])
-        encoder = Encoder(model.inputs)
+        applied = await open_model(revision.ref, model, self._loader)
+        try:
+            found = await self._over(revision, applied, manifest, applied.chances)
+        finally:
+            await applied.aclose()
+        return np.concatenate(found) if found else np.zeros(0), applied.threshold
 
-        def work(session: Session) -> NDArray[np.float64]:
+    async def _over(
+        self, revision: Revision, applied: Applied, manifest: DatasetManifest, work: Callable[[Arrays, int], T]
+    ) -> list[T]:
+        """``work`` on the model's inputs, chunk by chunk in the dataset's order."""
+        for name in applied.inputs:
+            if manifest.column(name) is None:
+                raise InvalidInput(
+                    f"The dataset has no column {name!r}, an input of {revision.ref}. Join its feature views."
+                )
+        parts = await self._datasets.parts(manifest)
+        columns = ", ".join([_cell(manifest, name) for name in applied.inputs] + [sql.ROW])
+
+        def run(session: Session) -> list[T]:
             found = []
-            for start in range(0, manifest.rows, _CHUNK):
-                page = f"{sql.ROW} >= {start} AND {sql.ROW} < {start + _CHUNK}"
+            for start in range(0, manifest.rows, applied.chunk):
+                page = f"{sql.ROW} >= {start} AND {sql.ROW} < {start + applied.chunk}"
                 query = f"SELECT {columns} FROM ({sql.scan(parts)}) WHERE {page} ORDER BY {sql.ROW}"
                 values = session.columns(query)
-                rows = len(values[sql.ROW])
-                found.append(loaded.predict(encoder.matrix(values, rows)))
-            return np.concatenate(found) if found else np.zeros(0)
+                found.append(work(values, len(values[sql.ROW])))
+            return found
 
-        return await self._analytics.run(work)
+        return await self._analytics.run(run)
 
     async def _labels(
         self, manifest: DatasetManifest, request: EvaluationRequest
@@ -223,19 +241,6 @@ def _estimate(
         for part in metrics.slices(name, values[known].tolist(), estimate, min_rows)
     ]
     return overall, tuple(parts)
-
-
-def _binary(revision: Revision, model: ModelManifest) -> Revision:
-    if model.task != "binary":
-        raise InvalidInput(f"{revision.ref} is a {model.task} model; evaluations are of binary models. Choose another.")
-    return revision
-
-
-def _outputs(model: ModelManifest, prefix: str) -> str:
-    label = sql.name(prefix + model.label)
-    if model.task == "binary":
-        return f"score AS {sql.name(prefix + 'probability')}, score >= {model.threshold!r} AS {label}"
-    return f"score AS {label}"
 
 
 def _cell(manifest: DatasetManifest, name: str) -> str:

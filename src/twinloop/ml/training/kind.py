@@ -11,10 +11,19 @@ from twinloop.core.digests import Digest, parse_digest
 from twinloop.core.errors import InvalidInput
 from twinloop.ml.training.formats import check_format
 from twinloop.ml.training.model import KIND, ModelManifest
+from twinloop.ml.training.packages import MARK, PackageManifest, read_package
+
+AnyModel = ModelManifest | PackageManifest
+"""What a revision of kind ``model`` is: logged with Twinloop, or a folder in MLflow's format."""
+
+
+def read_manifest(manifest: Mapping[str, Any]) -> AnyModel:
+    """Raises InvalidInput, naming the field, when ``manifest`` is not one of a model in either shape."""
+    return read_package(manifest) if MARK in manifest else read_model(manifest)
 
 
 def read_model(manifest: Mapping[str, Any]) -> ModelManifest:
-    """Raises InvalidInput, naming the field, when ``manifest`` is not one of a model."""
+    """Raises InvalidInput, naming the field, when ``manifest`` is not one of a model logged with Twinloop."""
     try:
         model = msgspec.convert(manifest, ModelManifest)
     except msgspec.ValidationError as error:
@@ -51,8 +60,8 @@ class ModelKind:
     name = KIND
 
     def validate(self, manifest: Mapping[str, Any]) -> None:
-        read_model(manifest)
+        read_manifest(manifest)
 
     def requires(self, manifest: Mapping[str, Any]) -> Sequence[Digest]:
         """The feature views it reads: a release pins them with the model."""
-        return [Digest(digest) for digest in read_model(manifest).views]
+        return [Digest(digest) for digest in read_manifest(manifest).views]

@@ -16,7 +16,7 @@ from twinloop.ml.data.service import Datasets
 from twinloop.ml.features.online import BoundView
 from twinloop.ml.features.service import Features
 from twinloop.ml.training.formats import check_content, check_format
-from twinloop.ml.training.kind import read_model
+from twinloop.ml.training.kind import AnyModel, read_manifest
 from twinloop.ml.training.model import KIND, Draft, ModelFile, ModelManifest
 
 
@@ -62,14 +62,14 @@ class Models:
         )
         return await self._registry.register(who, KIND, name, msgspec.to_builtins(manifest), parents, run_id)
 
-    async def get(self, who: Principal, ref: str) -> tuple[Revision, ModelManifest]:
+    async def get(self, who: Principal, ref: str) -> tuple[Revision, AnyModel]:
         """Raises NotFound, or InvalidInput when the revision is not a model. A bare name means the newest."""
         revision = await self._registry.get(who, ref if "/" in ref or ":" in ref else f"{KIND}/{ref}")
         if revision.kind != KIND:
             raise InvalidInput(f"{revision.ref} is not a model. Name one as model/name or model/name@3.")
-        return revision, read_model(revision.manifest)
+        return revision, read_manifest(revision.manifest)
 
-    async def views(self, who: Principal, model: ModelManifest) -> Sequence[BoundView]:
+    async def views(self, who: Principal, model: AnyModel) -> Sequence[BoundView]:
         return await self._features.views(who, model.views)
 
     async def _file(self, format: str, path: str, digest: str, safe: bool) -> ModelFile:

@@ -35,9 +35,9 @@ _encoder = msgspec.json.Encoder()
 
 
 class PredictBody(msgspec.Struct, frozen=True):
-    """One map of input names to values per row; a name missing from a row counts as null."""
+    """One map of input names to values per row; a name missing from a row counts as null. A tensor's row is a list."""
 
-    rows: list[dict[str, str | int | float | bool | None]]
+    rows: list[dict[str, str | int | float | bool | list[Any] | None]]
 
 
 class ChatBody(msgspec.Struct, frozen=True):

@@ -67,7 +67,8 @@ def parse_body(body: bytes, json_length: str | None) -> Parsed:
 
 def predict_request(parsed: Parsed, metadata: Mapping[str, Any]) -> PredictRequest:
     """Each input tensor of shape [n] or [n, 1] is one column. One tensor of shape [n, m] is the m inputs that the
-    metadata lists, in that order.
+    metadata lists, in that order. An input that the metadata lists with several dimensions is one column of lists; a
+    model with a single such input takes its tensor under any name.
 
     Raises:
         InvalidInput: no or duplicate inputs, wrong shapes, counts or elements, or bytes that no input claims.
@@ -112,6 +113,13 @@ def _elements(tensor: RequestInput, binary: memoryview) -> tuple[list[Any], memo
 def _columns(
     tensor: RequestInput, values: list[Any], metadata: Mapping[str, Any], *, alone: bool
 ) -> list[tuple[str, list[Any]]]:
+    listed_inputs = [*metadata.get("inputs", ()), *metadata.get("optional_inputs", ())]
+    own = [listed for listed in listed_inputs if len(listed["shape"]) > 1]
+    found = next((listed for listed in own if listed["name"] == tensor.name), None)
+    if found is None and alone and len(own) == 1 and len(listed_inputs) == 1:
+        found = own[0]
+    if found is not None:
+        return [(str(found["name"]), _nested(tensor, values, found["shape"]))]
     width = 1 if len(tensor.shape) == 1 else tensor.shape[1]
     if len(tensor.shape) > 2:
         raise InvalidInput(
@@ -126,6 +134,18 @@ def _columns(
             f"or a single tensor of shape [rows, {len(names)}] with the inputs in the order of the model's metadata."
         )
     return [(name, values[index::width]) for index, name in enumerate(names)]
+
+
+def _nested(tensor: RequestInput, values: list[Any], wanted: Sequence[int]) -> list[Any]:
+    """Rows of a tensor that the model takes whole, each a list nested as the tensor's shape says."""
+    shape = tensor.shape
+    if len(shape) != len(wanted) or any(size not in (-1, given) for size, given in zip(wanted, shape, strict=True)):
+        raise InvalidInput(
+            f"Input {tensor.name!r} has the shape {shape[:8]}. Send {list(wanted)}, the first being the rows."
+        )
+    for size in reversed(shape[1:]):
+        values = [values[start : start + size] for start in range(0, len(values), size)]
+    return values
 
 
 class Answered(NamedTuple):
@@ -189,10 +209,10 @@ def _output(
 ) -> tuple[ResponseOutput, bytes]:
     column = answer.columns[name]
     shape = [answer.rows]
-    if column and isinstance(column[0], list):
+    while column and isinstance(column[0], list):
         shape.append(len(column[0]))
         column = [value for row in column for value in row]
-    elif known is not None and len(known.shape) == 2:
+    if len(shape) == 1 and known is not None and len(known.shape) == 2:
         shape.append(1)
     datatype = known.datatype if known is not None else tensors.guess(column)
     if not binary:
