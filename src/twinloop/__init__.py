@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         step,
     )
     from twinloop.server.connect import connect
+    from twinloop.server.recording import autolog, log, run
 
 _WHERE = {
     "Client": "sdk.client",
@@ -46,9 +47,12 @@ _WHERE = {
     "Rate": "ml.features.model",
     "Sum": "ml.features.model",
     "TwinloopError": "core.errors",
+    "autolog": "server.recording",
     "connect": "server.connect",
     "current": "sdk.definitions",
+    "log": "server.recording",
     "pipeline": "sdk.definitions",
+    "run": "server.recording",
     "step": "sdk.definitions",
 }
 
@@ -71,9 +75,12 @@ __all__ = [
     "Sum",
     "TwinloopError",
     "__version__",
+    "autolog",
     "connect",
     "current",
+    "log",
     "pipeline",
+    "run",
     "step",
 ]
 

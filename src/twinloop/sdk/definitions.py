@@ -16,6 +16,7 @@ from twinloop.control.releases.answers import EndpointKind
 from twinloop.control.releases.model import Stage
 from twinloop.core.errors import Refused
 from twinloop.core.ids import check_name
+from twinloop.sdk.tracking.context import innermost
 
 if TYPE_CHECKING:
     from twinloop.sdk.client import Client
@@ -105,6 +106,12 @@ def current() -> Client:
 
 
 def current_run_id() -> str | None:
+    """The id of the run that what is made here comes out of: the open ``tl.run``, else the pipeline run of the step."""
+    tracked = innermost()
+    return step_run_id() if tracked is None else tracked.id
+
+
+def step_run_id() -> str | None:
     """The id of the pipeline run whose step is running here; None outside a step."""
     running_here = _running.get()
     return None if running_here is None else running_here.run_id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from twinloop.core.errors import InvalidInput
+from twinloop.core.errors import Conflict, InvalidInput
 
 
 class ParamChanged(InvalidInput):
@@ -20,3 +20,14 @@ class NotActive(InvalidInput):
 
     def __init__(self, what: str, id: str) -> None:
         super().__init__(f"The {what} {id} must be in the 'active' state. Current state is deleted. Restore it first.")
+
+
+class ReplayGap(Conflict):
+    """Operations of a journal are missing before those that were sent."""
+
+    code = "replay_gap"
+
+    def __init__(self, spool: str, last: int, first: int) -> None:
+        super().__init__(
+            f"The journal {spool} has been replayed up to {last}, and {first} is not the next one. Send it from {last + 1}."
+        )

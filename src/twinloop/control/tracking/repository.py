@@ -179,6 +179,27 @@ def require_active(connection: Connection, tenant: str, run_id: str) -> None:
         raise NotActive("run", run_id)
 
 
+def lifecycle(connection: Connection, tenant: str, run_id: str) -> str | None:
+    """``active`` or ``deleted``; None when there is no such run."""
+    found: str | None = connection.execute(_STATE, {"tenant": tenant, "run": run_id}).scalar()
+    return found
+
+
+def artifact_uri(connection: Connection, tenant: str, run_id: str) -> str:
+    """Where the artifacts of a run lie. Raises NotFound."""
+    query = select(runs.c.artifact_uri).where(runs.c.tenant == tenant, runs.c.id == run_id)
+    found = connection.execute(query).scalar()
+    if found is None:
+        raise missing(run_id)
+    return str(found)
+
+
+def reopen(connection: Connection, tenant: str, run_id: str) -> None:
+    """A run that goes on has not ended."""
+    mine = (runs.c.tenant == tenant, runs.c.id == run_id)
+    connection.execute(update(runs).where(*mine).values(status="RUNNING", ended_ms=None))
+
+
 def require(connection: Connection, tenant: str, run_id: str) -> None:
     """Raises NotFound."""
     if connection.execute(_STATE, {"tenant": tenant, "run": run_id}).scalar() is None:

@@ -1,0 +1,280 @@
+"""Applies operations of a journal inside one transaction. One that cannot be applied is put aside and spoils no other."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+
+import msgspec
+from sqlalchemy import Connection
+from sqlalchemy.exc import DataError, IntegrityError, InterfaceError
+
+from twinloop.control.artifacts import repository as artifact_rows
+from twinloop.control.artifacts.flags import flag_of
+from twinloop.control.artifacts.model import Artifact as Kept
+from twinloop.control.artifacts.paths import check_path
+from twinloop.control.lineage import repository as lineage
+from twinloop.control.lineage.model import Link, Node
+from twinloop.control.security.model import Principal
+from twinloop.control.tracking import experiment_rows, points, repository
+from twinloop.control.tracking.errors import ParamChanged
+from twinloop.control.tracking.model import (
+    RUN_NAME_TAG,
+    DatasetInput,
+    Metric,
+    Run,
+    RunChange,
+    describe,
+    run_node,
+)
+from twinloop.control.tracking.names import (
+    PARAM_LIMIT,
+    TAG_LIMIT,
+    check_experiment_name,
+    check_key,
+    check_pairs,
+    random_name,
+)
+from twinloop.control.tracking.replay.operations import (
+    Artifact,
+    Damaged,
+    Finish,
+    Log,
+    Operation,
+    Params,
+    Produce,
+    Read,
+    Start,
+    Tags,
+    Use,
+)
+from twinloop.control.tracking.replay.repository import Rejection
+from twinloop.core.digests import Digest
+from twinloop.core.errors import InvalidInput, NotFound, TwinloopError
+
+_NS = 1_000_000
+_INT64 = 2**63
+_MESSAGE = 1000
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
+_UNFIT = (DataError, IntegrityError, InterfaceError, OverflowError, ValueError)
+"""What a database says of a value it cannot hold; any other trouble is not the value's fault, and fails the whole batch."""
+ARTIFACTS = "mlflow-artifacts:/"
+PARENT_TAG = "mlflow.parentRunId"
+CONTEXT_TAG = "mlflow.data.context"
+
+Resolve = Callable[[Connection, str, str], Digest | None]
+"""The digest of the revision that a reference means in a tenant; None when there is none."""
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A blob that an artifact may name: its size in bytes, and the first of them."""
+
+    size: int
+    head: bytes
+
+
+class Applying:
+    """One batch on its way into the store. Make it anew for every attempt at the transaction."""
+
+    def __init__(
+        self, connection: Connection, who: Principal, now_ms: int, resolve: Resolve, stored: Mapping[str, Stored]
+    ) -> None:
+        self.rejected: list[Rejection] = []
+        self._connection = connection
+        self._who = who
+        self._tenant = who.tenant
+        self._now_ms = now_ms
+        self._resolve = resolve
+        self._stored = stored
+        self._waiting: dict[str, list[tuple[int, Log]]] = {}
+
+    def apply(self, sequence: int, operation: Operation) -> None:
+        """Points of one run are gathered until something else happens to that run, and added together."""
+        if isinstance(operation, Log):
+            self._waiting.setdefault(operation.run, []).append((sequence, operation))
+            return
+        self._add_points(operation.run)
+        self._try(sequence, operation.run, lambda: self._one(operation))
+
+    def finish(self) -> None:
+        """Add what is still gathered."""
+        for run in list(self._waiting):
+            self._add_points(run)
+
+    def _add_points(self, run: str) -> None:
+        checked: list[tuple[int, list[Metric]]] = []
+        for sequence, log in self._waiting.pop(run, ()):
+            try:
+                checked.append((sequence, metrics_of(log)))
+            except TwinloopError as error:
+                self._reject(sequence, run, error.message)
+        if not checked:
+            return
+        try:
+            with self._connection.begin_nested():
+                self._append(run, [point for _, found in checked for point in found])
+        except (TwinloopError, *_UNFIT):
+            for sequence, found in checked:
+                self._try(sequence, run, partial(self._append, run, found))
+
+    def _append(self, run: str, found: Sequence[Metric]) -> None:
+        repository.require_active(self._connection, self._tenant, run)
+        points.append(self._connection, self._tenant, run, found)
+
+    def _try(self, sequence: int, run: str, work: Callable[[], str | None]) -> None:
+        """Do ``work`` or leave no trace of it; what it returns is a complaint about a part of it."""
+        try:
+            with self._connection.begin_nested():
+                complaint = work()
+        except TwinloopError as error:
+            complaint = error.message
+        except _UNFIT as error:
+            complaint = f"The database cannot hold it ({type(error).__name__})."
+        if complaint:
+            self._reject(sequence, run, complaint)
+
+    def _reject(self, sequence: int, run: str, message: str) -> None:
+        self.rejected.append(Rejection(sequence, run[:64], message[:_MESSAGE]))
+
+    def _one(self, operation: Operation) -> str | None:
+        connection, tenant, run = self._connection, self._tenant, operation.run
+        match operation:
+            case Start():
+                self._start(operation)
+                return None
+            case Damaged():
+                raise InvalidInput(operation.why or "The operation cannot be read.")
+        repository.require_active(connection, tenant, run)
+        match operation:
+            case Params():
+                return self._params(run, operation.params)
+            case Tags():
+                self._tags(run, operation.tags)
+            case Use():
+                used = Link(operation.role, self._revision(operation.ref))
+                lineage.add_links(connection, tenant, run_node(run), [used], self._now_ms * _NS)
+            case Produce():
+                made = Link("produced_by", run_node(run))
+                lineage.add_links(connection, tenant, self._revision(operation.ref), [made], self._now_ms * _NS)
+            case Read():
+                repository.put_inputs(connection, tenant, run, [input_of(operation)])
+            case Artifact():
+                self._artifact(operation)
+            case Finish():
+                repository.change(connection, tenant, run, RunChange(operation.status, moment(operation.at)))
+        return None
+
+    def _start(self, start: Start) -> None:
+        tags = start.tags | ({PARENT_TAG: start.parent} if start.parent else {})
+        check_pairs(tags, "tag", TAG_LIMIT)
+        if repository.lifecycle(self._connection, self._tenant, start.run) is None:
+            self._begin(start, tags)
+            return
+        repository.require_active(self._connection, self._tenant, start.run)
+        if start.resume and not start.joined:
+            repository.reopen(self._connection, self._tenant, start.run)
+            repository.put_tags(self._connection, self._tenant, start.run, tags)
+
+    def _begin(self, start: Start, tags: dict[str, str]) -> None:
+        place = self._experiment(start.experiment)
+        run_id, name, started = check_run_id(start.run), start.name or random_name(), moment(start.at)
+        all_tags = {**tags, RUN_NAME_TAG: name}
+        check_pairs(all_tags, "tag", TAG_LIMIT)
+        run = Run(
+            id=run_id,
+            experiment_id=str(place.number),
+            name=name,
+            user=self._who.name if start.user is None else start.user,
+            status="RUNNING",
+            started_ms=started,
+            ended_ms=None,
+            lifecycle="active",
+            artifact_uri=f"{place.artifact_location.rstrip('/')}/{run_id}/artifacts",
+            tags=all_tags,
+        )
+        repository.add_run(self._connection, self._tenant, run)
+        node = Node(run.node, "run", name, run_id, at_ns=started * _NS, detail=describe(run))
+        links = [Link("part_of", run_node(start.within))] if start.within else []
+        lineage.add(self._connection, self._tenant, node, links)
+
+    def _experiment(self, name: str) -> experiment_rows.Place:
+        """The place of the experiment of this name, which is made if there is none."""
+        experiment_rows.ensure_default(self._connection, self._tenant, self._now_ms)
+        found = experiment_rows.by_name(self._connection, self._tenant, check_experiment_name(name))
+        if found is None:
+            found = experiment_rows.add(self._connection, self._tenant, name, None, {}, self._now_ms)
+        return experiment_rows.require_active(self._connection, self._tenant, found.id)
+
+    def _params(self, run: str, params: dict[str, str]) -> str | None:
+        """Params that are new are kept even when another one of the same call would change."""
+        check_pairs(params, "param", PARAM_LIMIT)
+        complaints = []
+        for part in [params] if len(params) == 1 else [params, *({key: value} for key, value in params.items())]:
+            try:
+                repository.put_params(self._connection, self._tenant, run, part)
+            except ParamChanged as error:
+                complaints.append(error.message)
+                continue
+            if part is params:
+                return None
+        return " ".join(dict.fromkeys(complaints))
+
+    def _tags(self, run: str, tags: dict[str, str | None]) -> None:
+        kept = {key: value for key, value in tags.items() if value is not None}
+        check_pairs(kept, "tag", TAG_LIMIT)
+        if kept:
+            repository.put_tags(self._connection, self._tenant, run, kept)
+        for key in tags.keys() - kept.keys():
+            with suppress(NotFound):
+                repository.remove_tag(self._connection, self._tenant, run, key)
+
+    def _artifact(self, operation: Artifact) -> None:
+        stored = self._stored.get(operation.digest)
+        if stored is None:
+            raise NotFound(f"The bytes of {operation.path} have not arrived. Log the artifact again.")
+        uri = repository.artifact_uri(self._connection, self._tenant, operation.run)
+        if not uri.startswith(ARTIFACTS):
+            raise InvalidInput(f"The artifacts of this run are kept at {uri}, where Twinloop does not write.")
+        path = check_path(f"{uri.removeprefix(ARTIFACTS)}/{check_path(operation.path)}")
+        made = Kept(path, stored.size, Digest(operation.digest), False, self._now_ms, flag_of(path, stored.head))
+        artifact_rows.put(self._connection, self._tenant, made)
+
+    def _revision(self, ref: str) -> Digest:
+        found = self._resolve(self._connection, self._tenant, ref)
+        if found is None:
+            raise NotFound(f"There is no revision {ref[:200]}. Register it, then say so again with client.runs.")
+        return found
+
+
+def metrics_of(log: Log) -> list[Metric]:
+    """Raises InvalidInput when a key, step or time cannot be kept."""
+    name, digest = log.dataset or (None, None)
+    at = moment(log.at)
+    found = []
+    for key, value, step in log.points:
+        check_key(key, "metric key")
+        if not -_INT64 <= step < _INT64:
+            raise InvalidInput(f"The step of metric {key!r} must fit into 64 bits.")
+        found.append(Metric(key, math.nan if value is None else value, at, step, log.model, name, digest))
+    return found
+
+
+def input_of(read: Read) -> DatasetInput:
+    return DatasetInput(
+        read.name, read.digest, read.source_type, read.source, read.schema, read.profile, {CONTEXT_TAG: read.role}
+    )
+
+
+def moment(at: int) -> int:
+    if not 0 <= at < _INT64 // _NS:
+        raise InvalidInput(f"{at} is no time in milliseconds since 1970.")
+    return at
+
+
+def check_run_id(id: str) -> str:
+    if not _RUN_ID.match(id):
+        raise InvalidInput(f"{id[:80]!r} cannot be the id of a run. Use up to 32 letters, digits, '_' and '-'.")
+    return id

@@ -1,0 +1,1 @@
+"""Runs that log themselves, through MLflow's autologgers and PyTorch's optimizer hooks."""

@@ -1,0 +1,1 @@
+"""What a run ran with: code, environment, machine, and how busy that machine was."""

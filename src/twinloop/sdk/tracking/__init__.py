@@ -1,0 +1,1 @@
+"""Runs that are logged without waiting for a server."""

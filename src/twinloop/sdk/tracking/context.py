@@ -1,0 +1,59 @@
+"""Which run is under way here: what ``tl.log`` logs to, and what a revision registered now came out of."""
+
+from __future__ import annotations
+
+import threading
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from twinloop.sdk.tracking.run import ActiveRun
+
+_active: ContextVar[ActiveRun | None] = ContextVar("twinloop_run", default=None)
+_open: dict[str, ActiveRun] = {}
+_lock = threading.Lock()
+
+
+def active() -> ActiveRun | None:
+    """The innermost run whose ``with`` block we are in; else the only open run of the process, which helps threads."""
+    found = _active.get()
+    if found is not None:
+        return found
+    with _lock:
+        return next(iter(_open.values())) if len(_open) == 1 else None
+
+
+def innermost() -> ActiveRun | None:
+    """The innermost run whose ``with`` block we are in."""
+    return _active.get()
+
+
+def enter(run: ActiveRun | None) -> ActiveRun | None:
+    """Make ``run`` the active one here and return the one before it."""
+    before = _active.get()
+    _active.set(run)
+    return before
+
+
+def opened(run: ActiveRun) -> None:
+    with _lock:
+        _open[run.id] = run
+
+
+def closed(run: ActiveRun) -> None:
+    with _lock:
+        _open.pop(run.id, None)
+
+
+def open_runs() -> list[ActiveRun]:
+    """Every run of this process that has not ended, oldest first."""
+    with _lock:
+        return list(_open.values())
+
+
+def after_fork() -> None:
+    """In a forked child: locks may be held by threads that are not here, and the parent ends the runs."""
+    global _lock
+    _lock = threading.Lock()
+    for run in _open.values():
+        run.after_fork()

@@ -1,0 +1,66 @@
+"""The recorders of this process, ended when it ends and left behind in a forked child."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+from pathlib import Path
+
+from twinloop.sdk.spooling.destination import Destination, Reach
+from twinloop.sdk.spooling.spool import Place
+from twinloop.sdk.tracking import context
+from twinloop.sdk.tracking.recorder import Recorder
+
+_recorders: dict[tuple[Place, Path], Recorder] = {}
+_lock = threading.Lock()
+_pid = 0
+
+
+def recorder_for(place: Place, root: Path, exit_wait_s: float, reach: Reach) -> Recorder:
+    """The recorder of this process for ``place``, with its spools below ``root``."""
+    with _lock:
+        _at_end()
+        found = _recorders.get((place, root))
+        if found is None:
+            found = _recorders[place, root] = Recorder(Destination(place, reach), root, exit_wait_s)
+        return found
+
+
+def end() -> None:
+    """Finish the runs this process began and wait, a bounded time, until all has arrived."""
+    failed = getattr(sys, "last_value", None) is not None
+    for run in reversed(context.open_runs()):
+        run.finish("FAILED" if failed else "FINISHED")
+    with _lock:
+        recorders = list(_recorders.values())
+        _recorders.clear()
+    for recorder in recorders:
+        recorder.close()
+
+
+def _at_end() -> None:
+    """Have ``end`` called once when this process ends."""
+    global _pid
+    if _pid == os.getpid():
+        return
+    first, _pid = _pid == 0, os.getpid()
+    if first:
+        atexit.register(end)
+        os.register_at_fork(after_in_child=_after_fork)
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()
+    context.after_fork()
+    for recorder in _recorders.values():
+        recorder.after_fork(_at_end_of_child)
+
+
+def _at_end_of_child() -> None:
+    """Have ``end`` called in a child of multiprocessing too, which ends without ``atexit``."""
+    multiprocessing = sys.modules.get("multiprocessing.util")
+    if multiprocessing is not None:
+        multiprocessing.Finalize(None, end, exitpriority=0)
