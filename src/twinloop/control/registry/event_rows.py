@@ -21,6 +21,7 @@ def append(
 ) -> None:
     """Add one event; ``card`` is its kind, name and title."""
     kind, name, title = card
+    imported = {} if act.imported_from is None else {"imported_from": act.imported_from}
     connection.execute(
         insert(registry_events).values(
             tenant=act.tenant,
@@ -31,7 +32,7 @@ def append(
             at_ns=act.at_ns,
             by=act.by,
             action=action,
-            detail=dict(detail or {}),
+            detail={**(detail or {}), **imported},
         )
     )
 

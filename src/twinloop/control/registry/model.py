@@ -135,11 +135,15 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class Act(NamedTuple):
-    """Who changes something, for which tenant, and when: nanoseconds since the Unix epoch."""
+    """Who changes something, for which tenant, and when: nanoseconds since the Unix epoch.
+
+    ``imported_from`` names the other system in which it happened, and stands in the detail of every event of the act.
+    """
 
     tenant: str
     by: str
     at_ns: int
+    imported_from: str | None = None
 
     @property
     def at_ms(self) -> int:

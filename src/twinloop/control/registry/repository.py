@@ -46,7 +46,7 @@ __all__ = [
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """A revision to be: ``number`` is the one it must get, if any.
+    """A revision to be: ``number`` is the one it must get, if any; with ``gap`` it may leave numbers out before it.
 
     ``digest`` is that of the revision under the name of its card, where it is known already. ``fresh`` asks for a new
     revision even where the same content is registered; its number then is part of the manifest, as ``version``.
@@ -57,6 +57,7 @@ class Wanted(msgspec.Struct, frozen=True):
     run_id: str | None = None
     origin: Origin = Origin()
     number: int | None = None
+    gap: bool = False
     digest: Digest | None = None
     fresh: bool = False
     description: str | None = None
@@ -96,6 +97,8 @@ def add(connection: Connection, act: Act, card: Card, wanted: Wanted) -> Registe
 def _next_number(connection: Connection, tenant: str, card: Card, wanted: Wanted) -> int:
     highest = connection.execute(select(func.max(revisions.c.number)).where(*_named(tenant, card.kind, card.name)))
     number = (highest.scalar() or 0) + 1
+    if wanted.number is not None and wanted.gap and wanted.number > number:
+        return wanted.number
     if wanted.number is not None and wanted.number != number:
         raise Conflict(
             f"{card.ref}@{wanted.number} cannot be registered: the next number is {number}. Leave it out to be given that."
