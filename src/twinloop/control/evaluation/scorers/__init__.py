@@ -1,0 +1,1 @@
+"""Scorers that clients register: named, versioned, and kept as they were given."""
