@@ -39,7 +39,7 @@ def query(request: wire.Search) -> Query:
         filter=request.filter_string or "",
         order=tuple(request.order_by),
         view="all",
-        limit=translate.integer(request.max_results, "max_results") or 1000,
+        limit=translate.integer(request.max_results, "max_results"),
         token=request.page_token or None,
     )
 

@@ -107,7 +107,8 @@ class EvaluationDatasets:
         who.require(Role.viewer)
         if not 1 <= query.limit <= _PAGE:
             raise InvalidInput(
-                f"Invalid value {query.limit} for parameter 'max_results' supplied: It must be from 1 to {_PAGE}."
+                f"Invalid value {query.limit} for parameter 'max_results' supplied. "
+                f"It must be a positive integer and at most {_PAGE}."
             )
         numbers = _numbers(experiment_ids)
         return await self._store.read(lambda c: _search(c, who.tenant, query, numbers))
@@ -222,6 +223,8 @@ class EvaluationDatasets:
 
 def _search(connection: Connection, tenant: str, query: Query, experiments: Sequence[int]) -> Page[Dataset]:
     orders = grammar.parse_order(query.order, _ORDER)
+    if any(order.entity != "attribute" for order in orders):
+        raise InvalidInput("Invalid order_by entity: tag. Order datasets by name, created_time or last_update_time.")
     clauses = grammar.parse_filter(query.filter, _FILTER)
     search = Search(_SUBJECT, tenant, connection.dialect.name, orders)
     statement = search.page(clauses, "all", query.limit + 1, query.token)
