@@ -418,3 +418,21 @@ def test_a_damaged_file_is_not_given_out_as_a_whole(server: ServerProcess) -> No
 
 def mpu(server: ServerProcess, verb: str, folder: str, body: Any, headers: Mapping[str, str] | None = None) -> Answer:
     return ask(server, "POST", f"/api/2.0/mlflow-artifacts/mpu/{verb}/{folder}", json.dumps(body).encode(), headers)
+
+
+def test_a_file_of_a_model_version_is_read_where_the_version_says(server: ServerProcess) -> None:
+    run = start_run(server)
+    put(server, f"0/{run}/artifacts/model/MLmodel", b"flavors: {}")
+    register(server, "registered-models/create", {"name": f"of {run}"})
+    for version, source in enumerate((f"mlflow-artifacts:/0/{run}/artifacts/model", f"runs:/{run}/model"), 1):
+        register(server, "model-versions/create", {"name": f"of {run}", "source": source, "run_id": run})
+        target = f"/model-versions/get-artifact?name=of+{run}&version={version}&path=MLmodel"
+        answer = ask(server, "GET", target)
+        assert (answer.status, answer.body) == (200, b"flavors: {}"), source
+    missing = ask(server, "GET", f"/model-versions/get-artifact?name=of+{run}&version=9&path=MLmodel")
+    assert (missing.status, missing.code) == (404, "RESOURCE_DOES_NOT_EXIST")
+
+
+def register(server: ServerProcess, verb: str, body: Any) -> None:
+    answer = ask(server, "POST", f"/api/2.0/mlflow/{verb}", json.dumps(body).encode())
+    assert answer.status == 200, answer.body

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import os
 import tempfile
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -80,9 +80,7 @@ class _Writer:
 
     async def close(self) -> None:
         """Close and remove the file, but not before a thread that still writes has ended: its number may be used again."""
-        _after(self._job, self._close)
-        if self._job is not None and not self._job.done():
-            await asyncio.wait([self._job])
+        await _finished(self._job, self._close)
 
     def _close(self) -> None:
         os.close(self._handle)
@@ -100,7 +98,7 @@ class _Writer:
 
 async def file_chunks(
     path: Path, start: int = 0, end: int | None = None, digest: Digest | None = None
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """The bytes of a file in chunks of at most 1 MiB; the next one is read while one is used.
 
     When all of the file is read and ``digest`` is given, the bytes are compared with it before the last chunk is given
@@ -117,7 +115,7 @@ async def file_chunks(
             job = loop.run_in_executor(None, reader.read)
             yield chunk
     finally:
-        _after(job, reader.close)
+        await _finished(job, reader.close)
 
 
 class _Reader:
@@ -211,9 +209,13 @@ def storage_error(place: Path, error: OSError) -> TwinloopError:
     return StorageUnreadable(f"{place} cannot be read and written ({error.strerror}). Check its owner and permissions.")
 
 
-def _after(job: asyncio.Future[Any] | None, then: Callable[[], None]) -> None:
-    """Run ``then`` once ``job`` has ended. Whoever waits for a job shields it, so that being cancelled does not end it early."""
+async def _finished(job: asyncio.Future[Any] | None, then: Callable[[], None]) -> None:
+    """Run ``then`` once ``job`` has ended, also when the caller is cancelled meanwhile.
+
+    Whoever waits for a job shields it: a future that is cancelled counts as ended, while its thread goes on.
+    """
     if job is None or job.done():
         then()
     else:
         job.add_done_callback(lambda done: (done.exception(), then()))
+        await asyncio.wait([job])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 
 from twinloop.backends.file_stream import Spooled, file_chunks, spooled, sync_folder, translated
@@ -42,9 +43,10 @@ class LocalBlobs:
         except FileNotFoundError:
             return None
 
-    async def open(self, digest: Digest, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        async for chunk in file_chunks(await self.local_path(digest), start, end, digest):
-            yield chunk
+    async def open(self, digest: Digest, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
+        async with aclosing(file_chunks(await self.local_path(digest), start, end, digest)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     async def local_path(self, digest: Digest) -> Path:
         path = self._path(digest)

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from twinloop.compose import App
+from twinloop.control.registry.errors import CardNotFound, VersionNotFound
 from twinloop.control.security.model import Principal
-from twinloop.core.errors import NotOffered
+from twinloop.core.errors import NotFound
 from twinloop.protocols.mlflow.artifacts_places import Places
+from twinloop.protocols.mlflow.places import TrackingPlaces
+from twinloop.protocols.mlflow.registry import title_of
+from twinloop.protocols.mlflow.registry_checks import number
 
 
-def artifact_places(app: App) -> Places:
+def artifact_places(app: App, tracking: TrackingPlaces) -> Places:
     async def run(who: Principal, id: str) -> str:
         return (await app.tracking.get(who, id)).artifact_uri
 
     async def logged_model(who: Principal, id: str) -> str:
-        raise NotOffered("Logged models are not offered.")
+        found = await tracking.model(who, id)
+        if found is None:
+            raise NotFound(f"Logged model with ID '{id[:100]}' not found.")
+        return found.location
 
     async def model_version(who: Principal, name: str, version: str) -> str:
-        raise NotOffered("Model versions are not offered.")
+        try:
+            found = await app.registry.versions.get(who, title_of(app.registry, name), number(version))
+        except (CardNotFound, VersionNotFound) as error:
+            raise NotFound(f"Model Version (name={name[:300]}, version={version[:20]}) not found") from error
+        return found.revision.origin.storage or found.revision.origin.source or ""
 
     return Places(run, logged_model, model_version)

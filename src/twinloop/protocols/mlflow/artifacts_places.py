@@ -91,7 +91,7 @@ class PlaceHandlers:
         async def chunks() -> Any:
             yield data
 
-        await self._artifacts.put(call.who, join(place_of(uri), path), chunks())
+        await self._artifacts.put(call.who, join(await self._place(call.who, uri), path), chunks())
         return {}
 
     async def presigned_upload(self, call: Call) -> None:
@@ -112,14 +112,24 @@ class PlaceHandlers:
         await _refuse_presigned("download", request, await self._places.run(call.who, request.run_id))
 
     async def _listing(self, call: Call, uri: str, folder: str) -> Json:
-        place = join(place_of(uri), folder)
+        place = join(await self._place(call.who, uri), folder)
         return {
             **file_infos([one async for one in children(self._artifacts, call.who, place)], folder),
             "root_uri": uri,
         }
 
     async def _file(self, call: Call, uri: str, path: str) -> Response:
-        return await send_file(call, self._artifacts, join(place_of(uri), path))
+        return await send_file(call, self._artifacts, join(await self._place(call.who, uri), path))
+
+    async def _place(self, who: Principal, uri: str) -> str:
+        """The path of ours that a URI means; it may name a run or a logged model instead of a place."""
+        scheme, _, rest = uri.partition(":/")
+        owner, _, below = rest.lstrip("/").partition("/")
+        if scheme == "runs":
+            return join(place_of(await self._places.run(who, owner)), safe_path(below))
+        if scheme == "models":
+            return join(place_of(await self._places.logged_model(who, owner)), safe_path(below))
+        return place_of(uri)
 
 
 async def _refuse_presigned(what: str, request: wire.PresignedUrl, uri: str) -> None:
