@@ -37,7 +37,14 @@ _PROTOCOLS = {
 
 def pages() -> dict[str, str]:
     """The text of every page of the reference by its file name."""
-    made = {"cli": cli(), "settings": settings(), "http": http(), "errors": errors(), "python": python()}
+    made = {
+        "cli": cli(),
+        "settings": settings(),
+        "http": http(),
+        "mlflow": mlflow(),
+        "errors": errors(),
+        "python": python(),
+    }
     return {f"{name}.md": "\n".join(lines).rstrip() + "\n" for name, lines in made.items()}
 
 
@@ -191,6 +198,48 @@ def http() -> Iterator[str]:
             if protocol == "native":
                 yield from (f"### {group.rpartition('.')[2]}", "")
             yield from _table(("method", "path", "key", "what it does"), dict.fromkeys(rows))
+
+
+def mlflow() -> Iterator[str]:
+    from twinloop.protocols.mlflow.coverage import GAPS, NOTES
+    from twinloop.protocols.mlflow.routes import VERSION
+
+    offered = sorted(set(_offered_of_mlflow()))
+    refused = sum(len(gap.endpoints) for gap in GAPS)
+    yield from _head(
+        "MLflow's endpoints",
+        f"Every endpoint of MLflow {VERSION}'s server: {len(offered)} are offered, {refused} are not. Those below `/api/` are "
+        "also answered below `/ajax-api/`. One that is not offered answers 404 with MLflow's `ENDPOINT_NOT_FOUND` and the "
+        "reason that stands here. How to use MLflow's client is told in [use-with-mlflow](../howto/use-with-mlflow.md).",
+    )
+    yield from ("## Offered", "")
+    areas: dict[str, list[tuple[str, str, str]]] = {}
+    for area, path, method, about in offered:
+        note = NOTES.get(f"{method} {path}", "")
+        areas.setdefault(area, []).append((method, f"`{path}`", f"{about} {note}".strip()))
+    for area, rows in areas.items():
+        yield from (f"### {area}", "", *_table(("method", "path", "what it does"), rows))
+    yield from ("## Not offered", "")
+    for gap in GAPS:
+        refusals = [(method, f"`{path.replace(':path}', '}')}`") for method, path in gap.each()]
+        yield from (f"### {gap.about}", "", gap.why, "", *_table(("method", "path"), refusals))
+
+
+def _offered_of_mlflow() -> Iterator[tuple[str, str, str, str]]:
+    """Area, path, method and what it does of each endpoint of MLflow's that is offered."""
+    yield ("traces", "/v1/traces", "POST", "Spans by OpenTelemetry's protocol (OTLP over HTTP).")
+    for route in asyncio.run(_routes()):
+        handler = inspect.getclosurevars(route.endpoint).nonlocals.get("handler")
+        module = getattr(handler, "__module__", "")
+        name = getattr(handler, "__name__", "")
+        if not module.startswith("twinloop.protocols.mlflow.") or name == "_not_offered":
+            continue
+        if route.path.startswith("/ajax-api/") or "//" in route.path:
+            continue
+        _, _, rest = route.path.partition("/mlflow/")
+        area = rest.partition("/")[0] if rest else "mlflow-artifacts" if "artifact" in route.path else "server"
+        for method in sorted(route.methods - ({"HEAD"} if "GET" in route.methods else set())):
+            yield (area, route.path.replace(":path}", "}"), method, _first(getattr(handler, "__doc__", "")))
 
 
 async def _routes() -> list[Any]:

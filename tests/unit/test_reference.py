@@ -13,7 +13,7 @@ def pages() -> dict[str, str]:
     return write_reference.pages()
 
 
-@pytest.mark.parametrize("name", ["cli.md", "settings.md", "http.md", "errors.md", "python.md"])
+@pytest.mark.parametrize("name", ["cli.md", "settings.md", "http.md", "mlflow.md", "errors.md", "python.md"])
 def test_the_committed_reference_is_what_the_code_says_now(pages: dict[str, str], name: str) -> None:
     committed = (write_reference.FOLDER / name).read_text(encoding="utf-8")
 

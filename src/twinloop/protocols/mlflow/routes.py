@@ -8,7 +8,8 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from twinloop.core.errors import NotOffered
-from twinloop.protocols.http import Call, route
+from twinloop.protocols.http import Call, Handler, route
+from twinloop.protocols.mlflow.coverage import Gap, missing
 from twinloop.protocols.mlflow.endpoint import Endpoint
 from twinloop.protocols.mlflow.errors import MLFLOW
 
@@ -33,6 +34,11 @@ def routes(areas: Iterable[Sequence[Endpoint]]) -> list[Route]:
     ]
     found += [
         route(MLFLOW, "GET", f"{prefix}/mlflow/server-info", _server_info) for prefix in ("/api/3.0", "/ajax-api/3.0")
+    ]
+    found += [
+        route(MLFLOW, method, path, _refusal(gap))
+        for method, written, gap in missing(offered)
+        for path in Endpoint(method, written, _not_offered).paths
     ]
     found += [
         route(MLFLOW, method, f"{prefix}/{area}/{{rest:path}}", _not_offered)
@@ -66,8 +72,16 @@ async def _server_info(call: Call) -> dict[str, object]:
     }
 
 
+def _refusal(gap: Gap) -> Handler:
+    async def refuse(call: Call) -> None:
+        raise NotOffered(f"Twinloop does not offer {call.url_path[:200]} of MLflow's interface. {gap.why}")
+
+    refuse.__name__ = _not_offered.__name__
+    return refuse
+
+
 async def _not_offered(call: Call) -> None:
     raise NotOffered(
-        f"Twinloop does not offer {call.url_path} of MLflow's interface yet. It offers experiments, runs, metrics, params, "
-        "tags and searches; keep artifacts and models where they are for now."
+        f"MLflow's interface has no {call.url_path[:200]} that Twinloop knows, or not with this method. "
+        "docs/reference/mlflow.md lists what there is."
     )
