@@ -124,7 +124,7 @@ def test_an_empty_request_is_a_success(server: ServerProcess) -> None:
     [
         (request_of(b"\x14" * 16, b"\x01" * 8).SerializeToString()[:-3], PROTOBUF, "identity", 400),
         (b"\xff" * 100, PROTOBUF, "identity", 400),
-        (request_of(b"\x14" * 15, b"\x01" * 8).SerializeToString(), PROTOBUF, "identity", 400),
+        (request_of(b"\x14" * 15, b"\x01" * 8).SerializeToString(), PROTOBUF, "identity", 422),
         (b"not gzip", PROTOBUF, "gzip", 400),
         (gzip.compress(b"\x00" * 100)[:-9], PROTOBUF, "gzip", 400),
         (b"x", PROTOBUF, "br", 415),

@@ -7,6 +7,11 @@ from typing import Any, Literal
 import msgspec
 
 Status = Literal["ok", "error", "unset"]
+TraceStatus = Literal["ok", "error", "unset", "running"]
+"""A trace is running until its root span has come; a client that says nothing of its state leaves it unset."""
+
+DEFAULT_EXPERIMENT = 0
+"""The experiment of traces that name none; every tenant has it."""
 
 
 class SpanEvent(msgspec.Struct, frozen=True):
@@ -16,7 +21,10 @@ class SpanEvent(msgspec.Struct, frozen=True):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """One part of a request. Ids are lower-case hex (32 and 16 digits); attribute values are JSON."""
+    """One part of a request. Ids are lower-case hex (32 and 16 digits); attribute values are JSON.
+
+    ``end_ns`` is 0 while the span is under way.
+    """
 
     trace_id: str
     span_id: str
@@ -40,14 +48,18 @@ class TraceLink(msgspec.Struct, frozen=True):
 
 
 class Trace(msgspec.Struct, frozen=True):
-    """One request: its spans, and, for a request answered here, the release that answered it and what it used."""
+    """One request: its spans, and, for a request answered here, the release that answered it and what it used.
+
+    ``trace_id`` is 32 hex digits, or whatever a client of MLflow's protocol chose. ``title`` is the name shown to such
+    clients, where it has one; ``labels`` become tags of the trace.
+    """
 
     trace_id: str
     name: str
     start_ns: int
     end_ns: int
-    status: Status
-    source: Literal["gateway", "otlp"]
+    status: TraceStatus
+    source: Literal["gateway", "otlp", "mlflow"]
     principal: str
     endpoint: str | None = None
     release: str | None = None
@@ -56,6 +68,9 @@ class Trace(msgspec.Struct, frozen=True):
     summary: dict[str, Any] = {}
     spans: tuple[Span, ...] = ()
     links: tuple[TraceLink, ...] = ()
+    experiment: int = DEFAULT_EXPERIMENT
+    title: str | None = None
+    labels: dict[str, str] = {}
 
 
 class SpanBuilder:

@@ -1,10 +1,11 @@
-"""Verbs of tracing: record durably, emit without waiting, list and get."""
+"""Verbs of tracing: record durably, emit without waiting, list and get, measure."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import time
 from collections import defaultdict, deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -14,9 +15,13 @@ import msgspec
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.security.redaction import may_hold_secrets, redact
 from twinloop.control.store.ports import Store
-from twinloop.control.tracing import repository
+from twinloop.control.tracing import ingest, measure_rows, repository
+from twinloop.control.tracing.assessments import Assessments
+from twinloop.control.tracing.facts import TraceFacts, facts
+from twinloop.control.tracing.infos import TraceInfos
+from twinloop.control.tracing.measures import Point, Question, check
 from twinloop.control.tracing.model import Recorder, Trace
-from twinloop.control.tracing.ports import LinkWriter, Spool
+from twinloop.control.tracing.ports import Experiments, LinkWriter, OnlyDefault, Spool
 from twinloop.core.clock import Clock, SystemClock
 from twinloop.core.errors import InvalidInput, NotFound, TwinloopError
 from twinloop.core.ids import new_span_id, new_trace_id
@@ -27,6 +32,8 @@ _encode = msgspec.json.Encoder().encode
 _QUEUE = 10_000
 _BATCH = 500
 _PAUSE_S = 0.25
+_LARGE = 200
+_PIECE = 50
 
 
 class _Emitted(NamedTuple):
@@ -47,11 +54,20 @@ class Tracing:
     What the queue or the store cannot take is spooled to disk; only when that fails too is a trace dropped, and counted.
     """
 
-    def __init__(self, store: Store, links: LinkWriter, spool: Spool, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        links: LinkWriter,
+        spool: Spool,
+        clock: Clock | None = None,
+        experiments: Experiments | None = None,
+    ) -> None:
         self._store = store
         self._links = links
         self._spool = spool
         self._clock = clock or SystemClock()
+        self.infos = TraceInfos(store, experiments or OnlyDefault(), links, self.flush)
+        self.assessments = Assessments(store, self._clock)
         self._queue: deque[_Emitted] = deque()
         self._wake = asyncio.Event()
         self._writing = asyncio.Lock()
@@ -70,11 +86,17 @@ class Tracing:
             self._to_spool([self._queue.popleft() for _ in range(min(_BATCH, len(self._queue)))])
         self._wake.set()
 
-    async def record(self, who: Principal, found: Sequence[Trace]) -> None:
-        """Write traces; they survive a power cut once this returns."""
+    async def record(self, who: Principal, found: Sequence[Trace], scanned: bool = False) -> None:
+        """Write traces; they survive a power cut once this returns.
+
+        ``scanned`` says that what they were made of was searched already and cannot hold a secret.
+        """
         who.require(Role.developer)
-        clean = [_redacted(trace) for trace in found]
-        await self._store.write(lambda c: self._write(c, who.tenant, clean))
+        if len(found) < _LARGE:
+            told = _facts(found, scanned)
+        else:  # this many would keep other requests waiting
+            told = await asyncio.to_thread(_facts, found, scanned)
+        await self._store.write(lambda c: self._write(c, who.tenant, told))
 
     async def get(self, who: Principal, trace_id: str) -> Trace:
         """A trace with all its spans, oldest first. Raises NotFound."""
@@ -104,6 +126,13 @@ class Tracing:
         return await self._store.read(
             lambda c: repository.newest(c, who.tenant, endpoint, release, status, limit, before_ns)
         )
+
+    async def measure(self, who: Principal, question: Question) -> list[Point]:
+        """Aggregates over traces, spans or assessments. Raises InvalidInput for what a metric cannot do."""
+        who.require(Role.viewer)
+        filters = check(question)
+        await self.flush()
+        return await self._store.read(lambda c: measure_rows.query(c, who.tenant, question, filters))
 
     async def count(self, who: Principal) -> int:
         await self.flush()
@@ -144,15 +173,17 @@ class Tracing:
             await self.flush()
 
     async def _write_batch(self, batch: list[_Emitted]) -> None:
-        by_tenant: dict[str, list[Trace]] = defaultdict(list)
+        by_tenant: dict[str, list[TraceFacts]] = defaultdict(list)
         for emitted in batch:
-            by_tenant[emitted.tenant].append(_redacted(emitted.trace))
+            by_tenant[emitted.tenant].append(facts(_redacted(emitted.trace)))
         for tenant, found in by_tenant.items():
             await self._store.write(lambda c, t=tenant, f=found: self._write(c, t, f))  # type: ignore[misc]
 
-    def _write(self, connection: Any, tenant: str, found: Sequence[Trace]) -> None:
-        repository.add(connection, tenant, found)
-        self._links(connection, tenant, found)
+    def _write(self, connection: Any, tenant: str, found: Sequence[TraceFacts]) -> None:
+        ingest.add(connection, tenant, found)
+        linked = [item.trace for item in found if item.trace.links]
+        if linked:
+            self._links(connection, tenant, linked)
 
     def _to_spool(self, batch: list[_Emitted]) -> None:
         try:
@@ -179,12 +210,22 @@ class Tracing:
         self._spool.clear()
 
 
+def _facts(found: Sequence[Trace], scanned: bool) -> list[TraceFacts]:
+    told: list[TraceFacts] = []
+    for number, trace in enumerate(found, 1):
+        told.append(facts(trace if scanned else _redacted(trace)))
+        if number % _PIECE == 0:
+            time.sleep(0)  # lets the event loop run when this is a thread beside it
+    return told
+
+
 def _redacted(trace: Trace) -> Trace:
     if not may_hold_secrets(_encode(trace)):
         return trace
     return msgspec.structs.replace(
         trace,
         summary=redact(trace.summary),
+        labels=redact(trace.labels),
         spans=tuple(
             msgspec.structs.replace(
                 span,

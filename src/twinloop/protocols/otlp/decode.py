@@ -54,19 +54,21 @@ def _proto_span(span: Any, shared: dict[str, Any]) -> RawSpan:
         _link(link.trace_id.hex(), link.span_id.hex(), link.trace_state, _proto_map(link.attributes))
         for link in span.links
     ]
+    status = span.status
+    # Positional: with names it takes half as long again.
     return RawSpan(
-        trace_id=span.trace_id.hex(),
-        span_id=span.span_id.hex(),
-        parent_id=span.parent_span_id.hex(),
-        name=span.name,
-        kind=span.kind,
-        start_ns=span.start_time_unix_nano,
-        end_ns=span.end_time_unix_nano,
-        status=span.status.code,
-        message=span.status.message,
-        attributes=_proto_map(span.attributes),
-        events=[(event.name, event.time_unix_nano, _proto_map(event.attributes)) for event in span.events],
-        extra=_extra(shared, span.trace_state, links),
+        span.trace_id.hex(),
+        span.span_id.hex(),
+        span.parent_span_id.hex(),
+        span.name,
+        span.kind,
+        span.start_time_unix_nano,
+        span.end_time_unix_nano,
+        status.code,
+        status.message,
+        _proto_map(span.attributes),
+        [(event.name, event.time_unix_nano, _proto_map(event.attributes)) for event in span.events],
+        _extra(shared, span.trace_state, links),
     )
 
 
@@ -79,7 +81,10 @@ def _proto_map(pairs: Iterable[Any]) -> dict[str, Any]:
 
 
 def _proto_value(value: Any) -> Any:
-    match value.WhichOneof("value"):
+    kind = value.WhichOneof("value")
+    if kind == "string_value":  # nearly all are, and this runs for every attribute
+        return value.string_value
+    match kind:
         case None:
             return None
         case "double_value":

@@ -33,11 +33,26 @@ _CODES: tuple[tuple[type[TwinloopError], int], ...] = (
 )
 _INTERNAL = 13
 
+# What MLflow's clients know these errors as.
+_NAMES: tuple[tuple[type[TwinloopError], str], ...] = (
+    (InvalidInput, "INVALID_PARAMETER_VALUE"),
+    (NotFound, "RESOURCE_DOES_NOT_EXIST"),
+    (Unauthenticated, "UNAUTHENTICATED"),
+    (Forbidden, "PERMISSION_DENIED"),
+    (Unavailable, "TEMPORARILY_UNAVAILABLE"),
+)
+
 
 class UnsupportedType(InvalidInput):
     """A content type or content encoding that OTLP over HTTP does not have."""
 
     code = "unsupported_type"
+
+
+class NothingKept(InvalidInput):
+    """A request that can be read, and none of whose spans can be kept."""
+
+    code = "nothing_kept"
 
 
 class Otlp:
@@ -48,10 +63,25 @@ class Otlp:
 
     def error(self, error: TwinloopError, trace: str | None = None) -> Response:
         code = next((code for kind, code in _CODES if isinstance(error, kind)), _INTERNAL)
-        status = 415 if isinstance(error, UnsupportedType) else status_of(error)
+        status = _status(error, 415)
         if self._binary:
             return Response(status_message(code, error.message), status, media_type=PROTOBUF)
         return reply({"code": code, "message": error.message}, status)
+
+
+def _status(error: TwinloopError, unsupported: int) -> int:
+    if isinstance(error, UnsupportedType):
+        return unsupported
+    return 422 if isinstance(error, NothingKept) else status_of(error)
+
+
+class ForMlflow:
+    """How MLflow's server says it here: its client reads ``error_code`` and ``message``, other tools ``detail``."""
+
+    def error(self, error: TwinloopError, trace: str | None = None) -> Response:
+        name = next((name for kind, name in _NAMES if isinstance(error, kind)), "INTERNAL_ERROR")
+        said = {"error_code": name, "message": error.message, "detail": error.message}
+        return reply(said, _status(error, 400))
 
 
 def status_message(code: int, message: str) -> bytes:
@@ -74,3 +104,4 @@ def _varint(value: int) -> bytes:
 
 BINARY = Otlp(binary=True)
 TEXT = Otlp(binary=False)
+FOR_MLFLOW = ForMlflow()

@@ -1,0 +1,231 @@
+"""Traces by OTLP into, and searches of traces in, a server that speaks MLflow's protocol: Twinloop or ``mlflow server``.
+
+The same functions drive both. Bodies are made before the clock starts, and the client is a bare socket with keep-alive,
+so that it takes little of the cores it shares with the server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+THREADS = 8
+SPANS = 5
+RARE = "rerank_documents"
+"""The span name that the search looks for; one trace in a hundred has it."""
+
+_START_NS = 1_760_000_000_000_000_000
+_NAMES = ("answer_question", "embed_query", "search_index", "build_prompt", "call_model")
+_TYPES = ("CHAIN", "EMBEDDING", "RETRIEVER", "UNKNOWN", "CHAT_MODEL")
+
+
+class Refused(Exception):
+    """The server answered with an error."""
+
+
+class Connection:
+    """One keep-alive connection. An answer is read by its content length or chunk by chunk."""
+
+    def __init__(self, base: str) -> None:
+        parts = urlsplit(base)
+        self._host = parts.netloc
+        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=300)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._file = self._socket.makefile("rb", buffering=1 << 16)
+
+    def __enter__(self) -> Connection:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        self._socket.close()
+
+    def post(self, path: str, body: bytes, content_type: str, more: str = "") -> bytes:
+        head = f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {content_type}\r\n{more}"
+        self._socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        return self._answer()
+
+    def json(self, path: str, asked: Any) -> Any:
+        return msgspec.json.decode(self.post(path, msgspec.json.encode(asked), "application/json"))
+
+    def spans(self, experiment_id: str, body: bytes) -> None:
+        """One OTLP request. Raises Refused unless the server took every span."""
+        self.post("/v1/traces", body, "application/x-protobuf", f"x-mlflow-experiment-id: {experiment_id}\r\n")
+
+    def _answer(self) -> bytes:
+        status = self._file.readline()
+        length = -1
+        while (line := self._file.readline()) not in (b"\r\n", b""):
+            name, _, value = line.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        data = self._file.read(length) if length >= 0 else self._chunks()
+        if not status[9:12].startswith(b"2"):
+            raise Refused(f"{status.decode().strip()}: {data[:500].decode(errors='replace')}")
+        return data
+
+    def _chunks(self) -> bytes:
+        parts = []
+        while size := int(self._file.readline(), 16):
+            parts.append(self._file.read(size))
+            self._file.readline()
+        self._file.readline()
+        return b"".join(parts)
+
+
+def experiment(base: str) -> str:
+    """The id of a new experiment."""
+    with Connection(base) as connection:
+        made = connection.json("/api/2.0/mlflow/experiments/create", {"name": f"load-{uuid.uuid4().hex}"})
+        return str(made["experiment_id"])
+
+
+def bodies(requests: int, traces: int, spans: int = SPANS, seed: int = 0) -> list[bytes]:
+    """OTLP requests of ``traces`` traces each, with ids that no other seed gives."""
+    chance = random.Random(seed)
+    return [_body(chance, range(number * traces, (number + 1) * traces), spans) for number in range(requests)]
+
+
+def _body(chance: random.Random, numbers: Sequence[int], spans: int) -> bytes:
+    request = ExportTraceServiceRequest()
+    into = request.resource_spans.add().scope_spans.add().spans
+    for number in numbers:
+        trace_id = chance.randbytes(16)
+        root = chance.randbytes(8)
+        began = _START_NS + number * 1_000_000
+        for position in range(spans):
+            span = into.add(trace_id=trace_id, name=_NAMES[position % len(_NAMES)])
+            span.span_id = root if position == 0 else chance.randbytes(8)
+            if position:
+                span.parent_span_id = root
+            if position == spans - 1 and number % 100 == 0:
+                span.name = RARE
+            span.start_time_unix_nano = began + position * 10_000
+            span.end_time_unix_nano = began + (400_000 if position == 0 else position * 10_000 + 50_000)
+            span.status.code = 1
+            for key, value in _attributes(position, number).items():
+                span.attributes.add(key=key).value.string_value = value
+            span.attributes.add(key="attempt").value.int_value = 1
+    return request.SerializeToString()
+
+
+def _attributes(position: int, number: int) -> dict[str, str]:
+    """What MLflow's decorator writes on a span: inputs, outputs, the type and the function's name."""
+    return {
+        "mlflow.spanType": _TYPES[position % len(_TYPES)],
+        "mlflow.spanFunctionName": _NAMES[position % len(_NAMES)],
+        "mlflow.spanInputs": f'{{"question": "What was decided in meeting {number}?", "limit": {position}}}',
+        "mlflow.spanOutputs": f'{{"answer": "Nothing was decided in meeting {number}, {"and so on " * 8}"}}',
+    }
+
+
+def ingest(base: str, prepared: Sequence[bytes], threads: int = THREADS) -> float:
+    """OTLP requests a second, from ``threads`` threads with a connection each."""
+    made = experiment(base)
+    return _rate(base, len(prepared), lambda connection, number: connection.spans(made, prepared[number]), threads)
+
+
+def one_a_request(base: str, count: int = 4000, seed: int = 1) -> float:
+    """Traces of five spans a second, one in each request."""
+    return ingest(base, bodies(count, 1, seed=seed))
+
+
+def fifty_a_request(base: str, count: int = 400, seed: int = 2) -> float:
+    """Traces of five spans a second, fifty in each request."""
+    return 50 * ingest(base, bodies(count, 50, seed=seed))
+
+
+def fill(base: str, count: int = 10_000, seed: int = 3) -> str:
+    """The id of a new experiment with ``count`` traces, every hundredth with a span named ``RARE``."""
+    made = experiment(base)
+    for batch in bodies(math.ceil(count / 50), 50, seed=seed):
+        with Connection(base) as connection:
+            connection.spans(made, batch)
+    return made
+
+
+def search_seconds(base: str, experiment_id: str, expected: int, name: str = RARE, times: int = 7) -> float:
+    """The median time of a search for the newest 100 traces with a span of this name, in seconds."""
+    location = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment_id}}
+    asked = {"locations": [location], "filter": f"span.name = '{name}'", "max_results": 100}
+    taken = []
+    with Connection(base) as connection:
+        for _ in range(times):
+            began = time.perf_counter()
+            found = connection.json("/api/3.0/mlflow/traces/search", asked)
+            taken.append(time.perf_counter() - began)
+            if len(found.get("traces", ())) != expected:
+                raise Refused(f"the search found {len(found.get('traces', ()))} traces, not {expected}")
+    return sorted(taken)[times // 2]
+
+
+def _rate(base: str, count: int, call: Callable[[Connection, int], object], threads: int) -> float:
+    ready, failed = threading.Barrier(threads + 1), list[Exception]()
+
+    def work(first: int) -> None:
+        try:
+            with Connection(base) as connection:
+                ready.wait()
+                for number in range(first, count, threads):
+                    call(connection, number)
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
+            failed.append(error)
+            ready.abort()
+
+    workers = [threading.Thread(target=work, args=(thread,)) for thread in range(threads)]
+    for worker in workers:
+        worker.start()
+    ready.wait()
+    began = time.perf_counter()
+    for worker in workers:
+        worker.join()
+    if failed:
+        raise failed[0]
+    return count / (time.perf_counter() - began)
+
+
+class Figures(msgspec.Struct):
+    """What one server did; rates are traces a second, times are seconds."""
+
+    one_a_request: float
+    fifty_a_request: float
+    search_rare: float
+    search_common: float
+
+
+def measure(base: str, scale: float = 1, traces: int = 10_000) -> Figures:
+    """All rows against one server."""
+    filled = fill(base, traces)
+    return Figures(
+        search_rare=search_seconds(base, filled, min(100, math.ceil(traces / 100))),
+        search_common=search_seconds(base, filled, min(100, traces), _NAMES[1]),
+        one_a_request=one_a_request(base, round(4000 * scale)),
+        fifty_a_request=fifty_a_request(base, round(400 * scale)),
+    )
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url")
+    parser.add_argument("--scale", type=float, default=1.0, help="how many requests, as a multiple of the usual")
+    parser.add_argument("--traces", type=int, default=10_000, help="how many traces to search among")
+    given = parser.parse_args(arguments)
+    for name, figure in msgspec.structs.asdict(measure(given.url, given.scale, given.traces)).items():
+        print(f"{name:<16} {figure:>12,.4f}" if figure < 10 else f"{name:<16} {figure:>12,.0f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
