@@ -99,13 +99,11 @@ class OnnxPackage:
                 for port in self._ports
             )
         names = [port.name for port in self._ports]
-        if {field.name for field in declared} == set(names) or (
-            len(declared) == 1 and declared[0].shape and not several
-        ):
-            by_name = {field.name: field for field in declared} if set(names) <= {f.name for f in declared} else {}
-            for port in self._ports:
-                _check_fit(port, by_name.get(port.name, declared[0]))
-            return tuple(declared)
+        if {field.name for field in declared} == set(names):
+            ports = {port.name: port for port in self._ports}
+            return tuple(_fitted(ports[field.name], field) for field in declared)
+        if len(declared) == 1 and declared[0].shape and not several:
+            return (_fitted(self._ports[0], declared[0]),)
         if several or len(self._ports[0].shape) != 1 or not self._ports[0].type.startswith("float"):
             raise InvalidInput(
                 f"The signature has the inputs {', '.join(field.name for field in declared)[:200]} and the graph takes "
@@ -150,13 +148,16 @@ def _port(file: str, found: Any) -> _Port:
     return _Port(str(found.name), element, rows, tuple(-1 if size is None else size for size in shape))
 
 
-def _check_fit(port: _Port, field: Field) -> None:
+def _fitted(port: _Port, field: Field) -> Field:
+    """The declared input with the graph's sizes where it leaves them open. Raises InvalidInput when the two differ."""
     shape = field.shape or ((1,) if port.shape == (1,) else ())
     same = len(shape) == len(port.shape) and all(-1 in (a, b) or a == b for a, b in zip(shape, port.shape, strict=True))
     if not same or not _convertible(field.type, port.type):
         raise InvalidInput(
             f"The signature has {field.name!r} as {field} and the graph takes {port.type}{list(port.shape) or ''}."
         )
+    sizes = tuple(b if a == -1 else a for a, b in zip(field.shape, port.shape, strict=False))
+    return Field(field.name, field.type, sizes, field.required)
 
 
 def _convertible(declared: str, taken: str) -> bool:

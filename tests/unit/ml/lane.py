@@ -8,12 +8,16 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from twinloop.backends.child_models.process import SkopsEngine
 from twinloop.backends.duckdb_analytics import DuckAnalytics
+from twinloop.backends.lightgbm_models import LightgbmEngine
 from twinloop.backends.local_fs import LocalBlobs
 from twinloop.backends.memory import MemoryOnlineStore
 from twinloop.backends.onnx_models import OnnxEngine
+from twinloop.backends.onnx_packages import OnnxPackages
 from twinloop.backends.sqlite import open_store
 from twinloop.backends.xgboost_models import XgboostEngine
+from twinloop.control.artifacts.service import Artifacts
 from twinloop.control.evaluation.service import EvidenceBook
 from twinloop.control.registry.model import Revision
 from twinloop.control.registry.service import Registry
@@ -55,6 +59,7 @@ class Lane(NamedTuple):
     endpoint: PredictEndpoint
     evidence: EvidenceBook
     predictions: Predictions
+    artifacts: Artifacts
 
     async def upload(self, content: bytes) -> str:
         async def chunks() -> Any:
@@ -80,7 +85,8 @@ def open_lane(home: Path) -> Lane:
     datasets = Datasets(registry, blobs, analytics)
     features = Features(registry, datasets, analytics, online)
     models = Models(registry, blobs, datasets, features)
-    loader = Loader(blobs, [XgboostEngine(), OnnxEngine()])
+    xgboost = XgboostEngine()
+    loader = Loader(blobs, [xgboost, OnnxEngine()], [xgboost, OnnxPackages(), LightgbmEngine(), SkopsEngine()])
     evidence = EvidenceBook(store, registry)
     predictions = Predictions(models, datasets, features, loader, analytics, evidence)
     endpoint = PredictEndpoint(loader, online)
@@ -97,6 +103,7 @@ def open_lane(home: Path) -> Lane:
         endpoint,
         evidence,
         predictions,
+        Artifacts(store, blobs),
     )
 
 

@@ -31,11 +31,15 @@ class Tree(Protocol):
 
 
 class Source(NamedTuple):
-    """What a client registers: where the files are, and the run and the logged model they came from, if it says so."""
+    """What a client registers: where the files are, and the run and the logged model they came from, if it says so.
+
+    ``storage`` is where they are in the end, when ``uri`` names another version of a model.
+    """
 
     uri: str
     run_id: str | None = None
     model_id: str | None = None
+    storage: str | None = None
 
 
 class Packages:
@@ -47,7 +51,7 @@ class Packages:
 
     async def describe(self, who: Principal, source: Source) -> PackageManifest:
         """The manifest of what lies at ``source``; one with ``safe`` False and a reason when it cannot be loaded."""
-        place = await find_place(who, source.uri, self._uris)
+        place = await find_place(who, source.storage or source.uri, self._uris)
         if place.folder is None:
             return _kept(source, place.reason)
         try:

@@ -57,7 +57,7 @@ def choose(model: MlModel, files: Collection[str], unsafe: Mapping[str, str]) ->
         options = model.flavors.get(flavor)
         if options is None:
             continue
-        found = reader(model, options, files)
+        found = reader(model, options, [path for path in files if path not in unsafe])
         if model.loader not in (None, f"mlflow.{flavor}"):
             found = f"it predicts through Python code of its own ({str(model.loader)[:80]})"
         if isinstance(found, Choice):
@@ -68,7 +68,7 @@ def choose(model: MlModel, files: Collection[str], unsafe: Mapping[str, str]) ->
             found = flagged[0] if flagged else f"its file {missing[0]} is missing"
         reasons.append(f"{found}. Log it in a form that is data: {_HINTS.get(flavor, _EXPORT)}.")
     if reasons:
-        return NoChoice("The model can run code when it is loaded, or is not whole: " + " ".join(reasons))
+        return NoChoice("It cannot be loaded as data: " + " ".join(reasons))
     known = ", ".join(name for name in model.flavors if name != "python_function")
     if not known:
         return NoChoice(

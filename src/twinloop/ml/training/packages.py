@@ -61,6 +61,14 @@ class PackageManifest(msgspec.Struct, frozen=True, omit_defaults=True):
         return ()
 
 
+    def told(self) -> dict[str, Any]:
+        """What a reader of its lineage is shown: how it is loaded, or that it is not and which files are the reason."""
+        if self.safe:
+            return {"format": self.format, "flavor": self.flavor}
+        unsafe = ", ".join(f"{path} ({why})" for path, why in sorted(self.unsafe.items()))
+        return {"format": self.format, "loaded": "never"} | ({"unsafe": unsafe[:200]} if unsafe else {})
+
+
 def read_package(manifest: Mapping[str, Any]) -> PackageManifest:
     """Raises InvalidInput, naming the field, when ``manifest`` is not one of a package."""
     try:

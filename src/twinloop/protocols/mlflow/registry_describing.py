@@ -28,8 +28,8 @@ class Describing:
     async def __call__(self, who: Principal, given: Given) -> Described:
         if given.kind == PROMPT:
             return Described(prompt_manifest(given.tags))
-        found = await self._packages.describe(who, Source(given.source, given.run_id, given.model_id))
-        return Described(msgspec.to_builtins(found))
+        found = await self._packages.describe(who, Source(given.source, given.run_id, given.model_id, given.storage))
+        return Described(msgspec.to_builtins(found), detail=found.told())
 
 
 def prompt_manifest(tags: Mapping[str, str]) -> dict[str, Any]:
