@@ -7,16 +7,21 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
 
-from twinloop.control.store.sql import upsert
+from twinloop.control.store.sql import Statement, upsert
 from twinloop.control.tracking.errors import NotActive
 from twinloop.control.tracking.model import DEFAULT_EXPERIMENT, Experiment
-from twinloop.control.tracking.repository import experiment_tags, experiments, parts, runs
+from twinloop.control.tracking.repository import parts
 from twinloop.control.tracking.search import number_of
+from twinloop.control.tracking.tables import experiment_tags, experiments, runs
 from twinloop.core.errors import Conflict, NotFound
 
-_PLACE = select(
-    experiments.c.number, experiments.c.name, experiments.c.lifecycle, experiments.c.artifact_location
-).where(experiments.c.tenant == bindparam("tenant"), experiments.c.number == bindparam("number"))
+_PLACE = Statement(
+    select(experiments.c.number, experiments.c.name, experiments.c.artifact_location, experiments.c.lifecycle).where(
+        experiments.c.tenant == bindparam("tenant"), experiments.c.number == bindparam("number")
+    ),
+    "tenant",
+    "number",
+)
 
 
 def ensure_default(connection: Connection, tenant: str, now_ms: int) -> None:
@@ -86,12 +91,13 @@ class Place(NamedTuple):
 
 def require_active(connection: Connection, tenant: str, id: str) -> Place:
     """Raises NotFound, or NotActive when the experiment is deleted."""
-    row = connection.execute(_PLACE, {"tenant": tenant, "number": number_of(id)}).first()
+    row = _PLACE.first(connection, tenant, number_of(id))
     if row is None:
         raise missing(id)
-    if row.lifecycle != "active":
+    *place, lifecycle = row
+    if lifecycle != "active":
         raise NotActive("experiment", id)
-    return Place(row.number, row.name, row.artifact_location)
+    return Place(*place)
 
 
 def missing(id: str) -> NotFound:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
-from twinloop.control.tracking import experiment_rows, grammar
+from twinloop.control.tracking import experiment_rows, grammar, points
 from twinloop.control.tracking.errors import NotActive
 from twinloop.control.tracking.model import Experiment, Page, Query
 from twinloop.control.tracking.names import EXPERIMENT_TAG_LIMIT, check_experiment_name, check_pairs
@@ -109,11 +109,17 @@ class Experiments:
         await self._store.write(lambda c: experiment_rows.remove_tag(c, who.tenant, id, key))
 
     async def ready(self, tenant: str) -> None:
-        """Make sure, once per tenant and process, that the default experiment is there."""
-        if tenant not in self._ready:
-            now = self._now()
-            await self._store.write(lambda c: experiment_rows.ensure_default(c, tenant, now))
-            self._ready.add(tenant)
+        """Make sure, once per tenant and process, that the default experiment is there, and series know theirs."""
+        if tenant in self._ready:
+            return
+        now = self._now()
+
+        def work(connection: Connection) -> None:
+            experiment_rows.ensure_default(connection, tenant, now)
+            points.place(connection, tenant)
+
+        await self._store.write(work)
+        self._ready.add(tenant)
 
     async def _set_lifecycle(self, who: Principal, id: str, lifecycle: str) -> None:
         await self.ready(who.tenant)

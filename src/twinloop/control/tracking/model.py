@@ -16,6 +16,12 @@ DEFAULT_EXPERIMENT = "0"
 RUN_NAME_TAG = "mlflow.runName"
 """The tag that mirrors a run's name, for clients that read names from tags."""
 
+PARENT_TAG = "mlflow.parentRunId"
+"""The tag that names the run a nested run belongs to."""
+
+CONTEXT_TAG = "mlflow.data.context"
+"""The tag of a dataset input that says what the run used it for."""
+
 T = TypeVar("T")
 
 
@@ -59,7 +65,10 @@ class DatasetInput(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """One tracked execution. ``metrics`` holds each series' last point: highest step, then time, then value."""
+    """One tracked execution. ``metrics`` holds each series' last point: highest step, then time, then value.
+
+    ``models_read`` and ``models_made`` are ids of logged models, those made with the step they were made at.
+    """
 
     id: str
     experiment_id: str
@@ -74,6 +83,8 @@ class Run(msgspec.Struct, frozen=True):
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
     inputs: tuple[DatasetInput, ...] = ()
+    models_read: tuple[str, ...] = ()
+    models_made: tuple[tuple[str, int], ...] = ()
 
     @property
     def node(self) -> str:
@@ -81,8 +92,59 @@ class Run(msgspec.Struct, frozen=True):
         return run_node(self.id)
 
 
+class DatasetSummary(msgspec.Struct, frozen=True):
+    """A dataset that runs of an experiment read; ``context`` is what for, where a run said so."""
+
+    experiment_id: str
+    name: str
+    digest: str
+    context: str | None
+
+
+ModelStatus = Literal["PENDING", "READY", "FAILED"]
+
+
+class LoggedModel(msgspec.Struct, frozen=True):
+    """A model that a run logged, before anybody registers it. ``metrics`` are all points said to measure it.
+
+    ``run_id`` is what its client names as its source, known here or not.
+    """
+
+    id: str
+    experiment_id: str
+    name: str
+    type: str | None
+    run_id: str | None
+    status: ModelStatus
+    status_message: str | None
+    artifact_uri: str
+    lifecycle: Lifecycle
+    created_ms: int
+    updated_ms: int
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+    metrics: tuple[ModelMetric, ...] = ()
+
+    @property
+    def node(self) -> str:
+        """The model's key in the lineage graph."""
+        return model_node(self.id)
+
+
+class ModelMetric(msgspec.Struct, frozen=True):
+    """One point that measures a logged model, and the run that logged it."""
+
+    key: str
+    value: float
+    at_ms: int
+    step: int
+    run_id: str
+    dataset_name: str | None = None
+    dataset_digest: str | None = None
+
+
 class RunChange(msgspec.Struct, frozen=True):
-    """What to change of a run; None leaves it."""
+    """What to change of a run; None leaves it, except that a run that is RUNNING again has not ended."""
 
     status: RunStatus | None = None
     ended_ms: int | None = None
@@ -108,6 +170,10 @@ class Query(msgspec.Struct, frozen=True):
 
 def run_node(run_id: str) -> str:
     return f"run:{run_id}"
+
+
+def model_node(model_id: str) -> str:
+    return f"logged_model:{model_id[:80]}"
 
 
 def describe(run: Run) -> dict[str, Any]:

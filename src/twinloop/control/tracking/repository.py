@@ -1,188 +1,111 @@
-"""Tables of tracking, and the queries on runs with their params, tags and inputs."""
+"""Queries on runs with their params, tags and inputs. The tables of tracking are found through this module."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Column,
-    Connection,
-    Double,
-    Index,
-    Integer,
-    Row,
-    String,
-    Table,
-    Text,
-    bindparam,
-    delete,
-    desc,
-    func,
-    insert,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, select, update
 
-from twinloop.control.store.schema import Json, metadata
-from twinloop.control.store.sql import upsert
+from twinloop.control.store.sql import Statement, insertion, upsert
 from twinloop.control.tracking.errors import NotActive, ParamChanged
+from twinloop.control.tracking.inputs import put_inputs as put_inputs
 from twinloop.control.tracking.model import RUN_NAME_TAG, DatasetInput, Metric, Run, RunChange
+from twinloop.control.tracking.tables import experiment_tags as experiment_tags
+from twinloop.control.tracking.tables import experiments as experiments
+from twinloop.control.tracking.tables import latest_metrics as latest_metrics
+from twinloop.control.tracking.tables import logged_models as logged_models
+from twinloop.control.tracking.tables import metrics as metrics
+from twinloop.control.tracking.tables import run_inputs as run_inputs
+from twinloop.control.tracking.tables import run_models as run_models
+from twinloop.control.tracking.tables import run_params as run_params
+from twinloop.control.tracking.tables import run_tags as run_tags
+from twinloop.control.tracking.tables import runs as runs
 from twinloop.core.errors import NotFound
 
 _PART = 500
 
-experiments = Table(
-    "experiments",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("number", BigInteger, primary_key=True, autoincrement=False),
-    Column("name", String(500), nullable=False),
-    Column("lifecycle", String(10), nullable=False),
-    Column("artifact_location", Text, nullable=False),
-    Column("created_ms", BigInteger, nullable=False),
-    Column("updated_ms", BigInteger, nullable=False),
-    Index("uq_experiments_name", "tenant", "name", unique=True),
+_RUN = (
+    "tenant",
+    "id",
+    "experiment",
+    "name",
+    "user",
+    "status",
+    "started_ms",
+    "ended_ms",
+    "lifecycle",
+    "deleted_ms",
+    "artifact_uri",
+)
+_INSERT_RUN = insertion(runs, *_RUN)
+_INSERT_TAG = insertion(run_tags, "tenant", "run", "key", "value")
+_STATE = Statement(
+    select(runs.c.lifecycle, runs.c.experiment).where(
+        runs.c.tenant == bindparam("tenant"), runs.c.id == bindparam("run")
+    ),
+    "tenant",
+    "run",
+)
+_PARAM = Statement(
+    select(run_params.c.value).where(
+        run_params.c.tenant == bindparam("tenant"),
+        run_params.c.run == bindparam("run"),
+        run_params.c.key == bindparam("key"),
+    ),
+    "tenant",
+    "run",
+    "key",
 )
 
-experiment_tags = Table(
-    "experiment_tags",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("experiment", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", String(250), primary_key=True),
-    Column("value", Text, nullable=False),
-    sqlite_with_rowid=False,
-)
 
-runs = Table(
-    "runs",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("id", String(32), primary_key=True),
-    Column("experiment", BigInteger, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("user", Text, nullable=False),
-    Column("status", String(20), nullable=False),
-    Column("started_ms", BigInteger, nullable=False),
-    Column("ended_ms", BigInteger),
-    Column("lifecycle", String(10), nullable=False),
-    Column("deleted_ms", BigInteger),
-    Column("artifact_uri", Text, nullable=False),
-)
-Index("ix_runs_newest", runs.c.tenant, runs.c.experiment, runs.c.lifecycle, desc(runs.c.started_ms), runs.c.id)
+class State(NamedTuple):
+    """Whether a run takes changes, and whose it is."""
 
-run_params = Table(
-    "run_params",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("run", String(32), primary_key=True),
-    Column("key", String(250), primary_key=True),
-    Column("value", Text, nullable=False),
-    sqlite_with_rowid=False,
-)
-
-run_tags = Table(
-    "run_tags",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("run", String(32), primary_key=True),
-    Column("key", String(250), primary_key=True),
-    Column("value", Text, nullable=False),
-    sqlite_with_rowid=False,
-)
-
-run_inputs = Table(
-    "run_inputs",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("run", String(32), primary_key=True),
-    Column("name", String(500), primary_key=True),
-    Column("digest", String(100), primary_key=True),
-    Column("context", Text),
-    Column("source_type", Text, nullable=False),
-    Column("source", Text, nullable=False),
-    Column("schema", Text),
-    Column("profile", Text),
-    Column("tags", Json),
-)
-
-# A series is one metric of one run. Its last point is kept beside it, because that is what lists, filters and orders read;
-# its number keeps the many rows of ``metrics`` short.
-latest_metrics = Table(
-    "latest_metrics",
-    metadata,
-    Column("series", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("tenant", String(100), nullable=False),
-    Column("run", String(32), nullable=False),
-    Column("key", String(250), nullable=False),
-    Column("value", Double, nullable=False),
-    Column("is_nan", Boolean, nullable=False),
-    Column("at_ms", BigInteger, nullable=False),
-    Column("step", BigInteger, nullable=False),
-    Column("model_id", String(100)),
-    Column("dataset_name", Text),
-    Column("dataset_digest", String(100)),
-    Index("uq_latest_metrics_run_key", "tenant", "run", "key", unique=True),
-)
-
-metrics = Table(
-    "metrics",
-    metadata,
-    Column("series", BigInteger, primary_key=True, autoincrement=False),
-    Column("at_ms", BigInteger, primary_key=True, autoincrement=False),
-    Column("step", BigInteger, primary_key=True, autoincrement=False),
-    Column("value", Double, primary_key=True),
-    Column("is_nan", Boolean, primary_key=True),
-    Column("tenant", String(100), nullable=False),
-    Column("model_id", String(100)),
-    Column("dataset_name", Text),
-    Column("dataset_digest", String(100)),
-    sqlite_with_rowid=False,
-)
-
-_INSERT_RUN = insert(runs)
-_INSERT_TAG = insert(run_tags)
-_STATE = select(runs.c.lifecycle).where(runs.c.tenant == bindparam("tenant"), runs.c.id == bindparam("run"))
+    lifecycle: str
+    experiment: int
 
 
 def add_run(connection: Connection, tenant: str, run: Run) -> None:
     """Insert a new run with its tags, of which it has at least the one that mirrors its name."""
-    connection.execute(
-        _INSERT_RUN,
-        {
-            "tenant": tenant,
-            "id": run.id,
-            "experiment": int(run.experiment_id),
-            "name": run.name,
-            "user": run.user,
-            "status": run.status,
-            "started_ms": run.started_ms,
-            "ended_ms": run.ended_ms,
-            "lifecycle": run.lifecycle,
-            "deleted_ms": None,
-            "artifact_uri": run.artifact_uri,
-        },
+    _INSERT_RUN.run(
+        connection,
+        tenant,
+        run.id,
+        int(run.experiment_id),
+        run.name,
+        run.user,
+        run.status,
+        run.started_ms,
+        run.ended_ms,
+        run.lifecycle,
+        None,
+        run.artifact_uri,
     )
-    connection.execute(_INSERT_TAG, [_pair(tenant, run.id, key, value) for key, value in run.tags.items()])
+    _INSERT_TAG.many(connection, [(tenant, run.id, key, value) for key, value in run.tags.items()])
 
 
-def require_active(connection: Connection, tenant: str, run_id: str) -> None:
+def state(connection: Connection, tenant: str, run_id: str) -> State | None:
+    """None when there is no such run."""
+    found = _STATE.first(connection, tenant, run_id)
+    return None if found is None else State(*found)
+
+
+def require_active(connection: Connection, tenant: str, run_id: str) -> State:
     """Raises NotFound, or NotActive when the run is deleted."""
-    found = connection.execute(_STATE, {"tenant": tenant, "run": run_id}).scalar()
+    found = _STATE.first(connection, tenant, run_id)
     if found is None:
         raise missing(run_id)
-    if found != "active":
+    if found[0] != "active":
         raise NotActive("run", run_id)
+    return State(*found)
 
 
 def lifecycle(connection: Connection, tenant: str, run_id: str) -> str | None:
     """``active`` or ``deleted``; None when there is no such run."""
-    found: str | None = connection.execute(_STATE, {"tenant": tenant, "run": run_id}).scalar()
-    return found
+    found = state(connection, tenant, run_id)
+    return None if found is None else found.lifecycle
 
 
 def artifact_uri(connection: Connection, tenant: str, run_id: str) -> str:
@@ -202,7 +125,7 @@ def reopen(connection: Connection, tenant: str, run_id: str) -> None:
 
 def require(connection: Connection, tenant: str, run_id: str) -> None:
     """Raises NotFound."""
-    if connection.execute(_STATE, {"tenant": tenant, "run": run_id}).scalar() is None:
+    if state(connection, tenant, run_id) is None:
         raise missing(run_id)
 
 
@@ -221,12 +144,13 @@ def by_id(connection: Connection, tenant: str, run_id: str) -> Run:
 
 
 def load(connection: Connection, tenant: str, rows: Sequence[Row[Any]]) -> list[Run]:
-    """Runs from rows of the table, in their order, with last metrics, params, tags and inputs."""
+    """Runs from rows of the table, in their order, with last metrics, params, tags, inputs and models."""
     ids = [row.id for row in rows]
     params = _pairs(connection, run_params, tenant, ids)
     tags = _pairs(connection, run_tags, tenant, ids)
     last = _latest(connection, tenant, ids)
     inputs = _inputs(connection, tenant, ids)
+    models = _models(connection, tenant, ids)
     return [
         Run(
             id=row.id,
@@ -242,18 +166,20 @@ def load(connection: Connection, tenant: str, rows: Sequence[Row[Any]]) -> list[
             params=params.get(row.id, {}),
             tags=tags.get(row.id, {}),
             inputs=tuple(inputs.get(row.id, ())),
+            models_read=tuple(model for model, _ in models.get((row.id, "input"), ())),
+            models_made=tuple(models.get((row.id, "output"), ())),
         )
         for row in rows
     ]
 
 
 def change(connection: Connection, tenant: str, run_id: str, wanted: RunChange) -> None:
-    """Change an active run. A new name is mirrored in its tag."""
+    """Change an active run. A new name is mirrored in its tag; one that is RUNNING again has not ended."""
     require_active(connection, tenant, run_id)
     values: dict[str, Any] = {}
     if wanted.status is not None:
         values["status"] = wanted.status
-    if wanted.ended_ms is not None:
+    if wanted.ended_ms is not None or wanted.status == "RUNNING":
         values["ended_ms"] = wanted.ended_ms
     if wanted.name:
         values["name"] = wanted.name
@@ -280,7 +206,7 @@ def count(connection: Connection, tenant: str) -> int:
 
 def put_params(connection: Connection, tenant: str, run_id: str, params: Mapping[str, str]) -> None:
     """Add params. Raises ParamChanged when one has another value already."""
-    known = _values(connection, run_params, tenant, run_id, params)
+    known = _known_params(connection, tenant, run_id, params)
     for key, value in params.items():
         if known.get(key, value) != value:
             raise ParamChanged(run_id, key, known[key], value)
@@ -297,36 +223,18 @@ def put_tags(connection: Connection, tenant: str, run_id: str, tags: Mapping[str
         connection.execute(update(runs).where(runs.c.tenant == tenant, runs.c.id == run_id).values(name=name))
 
 
-def _upsert_tags(connection: Connection, tenant: str, run_id: str, tags: Mapping[str, str]) -> None:
-    rows = [_pair(tenant, run_id, key, value) for key, value in tags.items()]
-    upsert(connection, run_tags, rows, ("tenant", "run", "key"), ("value",))
+def tag(connection: Connection, tenant: str, run_id: str, key: str) -> str | None:
+    """The value of one tag."""
+    mine = (run_tags.c.tenant == tenant, run_tags.c.run == run_id, run_tags.c.key == key)
+    found: str | None = connection.execute(select(run_tags.c.value).where(*mine)).scalar()
+    return found
 
 
 def remove_tag(connection: Connection, tenant: str, run_id: str, key: str) -> None:
-    """Raises NotFound when the run has no such tag."""
+    """Raises NotFound when there is no such tag."""
     mine = (run_tags.c.tenant == tenant, run_tags.c.run == run_id, run_tags.c.key == key)
     if connection.execute(delete(run_tags).where(*mine)).rowcount == 0:
         raise NotFound(f"No tag with name: {key[:80]} in run with id {run_id}. Read the run to see its tags.")
-
-
-def put_inputs(connection: Connection, tenant: str, run_id: str, inputs: Iterable[DatasetInput]) -> None:
-    """Add datasets the run read; one it has already gets the new tags."""
-    rows = [
-        {
-            "tenant": tenant,
-            "run": run_id,
-            "name": item.name,
-            "digest": item.digest,
-            "context": item.tags.get("mlflow.data.context"),
-            "source_type": item.source_type,
-            "source": item.source,
-            "schema": item.schema,
-            "profile": item.profile,
-            "tags": item.tags,
-        }
-        for item in inputs
-    ]
-    upsert(connection, run_inputs, rows, ("tenant", "run", "name", "digest"), ("context", "tags"))
 
 
 def parts(keys: Sequence[str]) -> Iterable[Sequence[str]]:
@@ -334,15 +242,24 @@ def parts(keys: Sequence[str]) -> Iterable[Sequence[str]]:
     return (keys[start : start + _PART] for start in range(0, len(keys), _PART))
 
 
+def _upsert_tags(connection: Connection, tenant: str, run_id: str, tags: Mapping[str, str]) -> None:
+    rows = [_pair(tenant, run_id, key, value) for key, value in tags.items()]
+    upsert(connection, run_tags, rows, ("tenant", "run", "key"), ("value",))
+
+
 def _pair(tenant: str, run_id: str, key: str, value: str) -> dict[str, str]:
     return {"tenant": tenant, "run": run_id, "key": key, "value": value}
 
 
-def _values(connection: Connection, table: Table, tenant: str, run_id: str, keys: Mapping[str, str]) -> dict[str, str]:
+def _known_params(connection: Connection, tenant: str, run_id: str, keys: Mapping[str, str]) -> dict[str, str]:
+    if len(keys) == 1:
+        [key] = keys
+        row = _PARAM.first(connection, tenant, run_id, key)
+        return {} if row is None else {key: row[0]}
     found: dict[str, str] = {}
     for part in parts(list(keys)):
-        query = select(table.c.key, table.c.value).where(
-            table.c.tenant == tenant, table.c.run == run_id, table.c.key.in_(part)
+        query = select(run_params.c.key, run_params.c.value).where(
+            run_params.c.tenant == tenant, run_params.c.run == run_id, run_params.c.key.in_(part)
         )
         found.update((key, value) for key, value in connection.execute(query))
     return found
@@ -357,14 +274,26 @@ def _pairs(connection: Connection, table: Table, tenant: str, ids: Sequence[str]
     return found
 
 
+_LATEST = (
+    latest_metrics.c.run,
+    latest_metrics.c.key,
+    latest_metrics.c.value,
+    latest_metrics.c.is_nan,
+    latest_metrics.c.at_ms,
+    latest_metrics.c.step,
+    latest_metrics.c.model_id,
+    latest_metrics.c.dataset_name,
+    latest_metrics.c.dataset_digest,
+)
+
+
 def _latest(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, list[Metric]]:
     found: dict[str, list[Metric]] = {}
     for part in parts(ids):
-        query = select(latest_metrics).where(latest_metrics.c.tenant == tenant, latest_metrics.c.run.in_(part))
-        for row in connection.execute(query):
-            value = math.nan if row.is_nan else row.value
-            last = Metric(row.key, value, row.at_ms, row.step, row.model_id, row.dataset_name, row.dataset_digest)
-            found.setdefault(row.run, []).append(last)
+        query = select(*_LATEST).where(latest_metrics.c.tenant == tenant, latest_metrics.c.run.in_(part))
+        for run, key, value, is_nan, at_ms, step, model, name, digest in connection.execute(query):
+            last = Metric(key, math.nan if is_nan else value, at_ms, step, model, name, digest)
+            found.setdefault(run, []).append(last)
     return found
 
 
@@ -376,4 +305,15 @@ def _inputs(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str
             found.setdefault(row.run, []).append(
                 DatasetInput(row.name, row.digest, row.source_type, row.source, row.schema, row.profile, row.tags or {})
             )
+    return found
+
+
+def _models(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[tuple[str, str], list[tuple[str, int]]]:
+    """(model, step) by run and role."""
+    found: dict[tuple[str, str], list[tuple[str, int]]] = {}
+    columns = (run_models.c.run, run_models.c.role, run_models.c.model, run_models.c.step)
+    for part in parts(ids):
+        query = select(*columns).where(run_models.c.tenant == tenant, run_models.c.run.in_(part))
+        for run, role, model, step in connection.execute(query):
+            found.setdefault((run, role), []).append((model, step))
     return found

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
 from sqlalchemy import (
     ColumnElement,
+    Double,
+    Integer,
     Select,
     Table,
     and_,
@@ -27,8 +26,9 @@ from sqlalchemy import (
 
 from twinloop.control.tracking.comparing import compare
 from twinloop.control.tracking.grammar import EXPERIMENTS, RUNS, Clause, Entity, Order, Vocabulary
+from twinloop.control.tracking.keyset import Keyset, SortKey
 from twinloop.control.tracking.model import View
-from twinloop.control.tracking.repository import (
+from twinloop.control.tracking.tables import (
     experiment_tags,
     experiments,
     latest_metrics,
@@ -89,74 +89,66 @@ EXPERIMENT_SUBJECT = Subject(
 )
 
 
-class SortKey(NamedTuple):
-    """A value rows are ordered by; never NULL, so that "behind this row" is a plain comparison."""
-
-    value: ColumnElement[Any]
-    ascending: bool
-
-
 class Search:
-    """One search: builds the statement of a page, and the token that goes on behind its last row."""
+    """One search: builds the statement of a page, and the token that goes on behind its last row.
 
-    def __init__(self, subject: Subject, tenant: str, dialect: str, orders: Sequence[Order]) -> None:
+    ``rank`` narrows an order that begins with a metric to the rows that have a number (0), NaN (1) or nothing (2)
+    there, which come in this order. Each part can be read along an index, where all three together must be sorted.
+    """
+
+    def __init__(
+        self, subject: Subject, tenant: str, dialect: str, orders: Sequence[Order], rank: int | None = None
+    ) -> None:
         self._subject = subject
         self._tenant = tenant
         self._dialect = dialect
-        self._joins: list[tuple[Any, ColumnElement[bool]]] = []
-        self._sort = [key for number, order in enumerate(orders) for key in self._sort_keys(number, order)]
+        self._outer: list[tuple[Any, ColumnElement[bool]]] = []
+        self._inner: list[tuple[Any, ColumnElement[bool]]] = []
+        self._parts: list[ColumnElement[bool]] = []
+        keys: list[SortKey] = []
+        for number, order in enumerate(orders):
+            narrowed = rank is not None and number == 0
+            keys += self._ranked_keys(order, rank or 0) if narrowed else self._sort_keys(number, order)
         named = {order.key for order in orders if order.entity == "attribute"}
         names = {id(column): name for name, column in subject.attributes.items()}
-        self._sort += [SortKey(column, up) for column, up in subject.tie if names[id(column)] not in named]
-        self._mark = hashlib.sha256(repr(orders).encode()).hexdigest()[:8]
+        keys += [SortKey(column, up) for column, up in subject.tie if names[id(column)] not in named]
+        self._keyset = Keyset(keys, hashlib.sha256(repr(orders).encode()).hexdigest()[:8])
 
     def page(
-        self, clauses: Sequence[Clause], view: View, limit: int, token: str | None, within: Sequence[int] | None = None
+        self,
+        clauses: Sequence[Clause],
+        view: View,
+        limit: int,
+        token: str | None,
+        within: Sequence[int] | None = None,
+        among: Sequence[str] | None = None,
     ) -> Select[Any]:
-        """Rows of the subject's table, then the sort values, at most ``limit``; ``within`` are experiment numbers."""
+        """Rows of the subject's table, then the sort values, at most ``limit``.
+
+        ``within`` are experiment numbers; ``among`` are ids of rows in them, of which every row that fits has one.
+        """
         table = self._subject.table
-        labelled = [key.value.label(f"sort_{number}") for number, key in enumerate(self._sort)]
         source: Any = table
-        for other, condition in self._joins:
+        for other, condition in self._inner:
+            source = source.join(other, and_(condition, *([] if within is None else [other.c.experiment.in_(within)])))
+        for other, condition in self._outer:
             source = source.outerjoin(other, condition)
-        query = select(table, *labelled).select_from(source).where(table.c.tenant == self._tenant)
+        query = select(table, *self._keyset.columns).select_from(source).where(table.c.tenant == self._tenant)
         if view != "all":
             query = query.where(table.c.lifecycle == view)
-        if within is not None:
+        if among is not None:
+            query = query.where(self._subject.key.in_(among))
+        elif within is not None and not self._inner:
+            # Said of one table only, or SQLite reads along the wrong index.
             query = query.where(table.c.experiment.in_(within))
-        query = query.where(*(self._condition(clause) for clause in clauses))
+        query = query.where(*self._parts, *(self._condition(clause) for clause in clauses))
         if token is not None:
-            query = query.where(self._behind(self._decode(token)))
-        return query.order_by(*(key.value if key.ascending else key.value.desc() for key in self._sort)).limit(limit)
+            query = query.where(self._keyset.behind(self._keyset.decode(token)))
+        return query.order_by(*self._keyset.order).limit(limit)
 
     def token(self, row: Any) -> str:
         """Where the page behind ``row`` begins."""
-        values = [getattr(row, f"sort_{number}") for number in range(len(self._sort))]
-        return base64.urlsafe_b64encode(msgspec.json.encode([self._mark, *values])).decode()
-
-    def _decode(self, token: str) -> list[Any]:
-        try:
-            mark, *values = msgspec.json.decode(base64.urlsafe_b64decode(token.encode()), type=list[str | int | float])
-        except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
-            raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.") from error
-        if mark != self._mark or len(values) != len(self._sort):
-            raise InvalidInput("The page token belongs to a search with another order_by. Start again without a token.")
-        for value, key in zip(values, self._sort, strict=True):
-            wanted = key.value.type.python_type
-            if isinstance(value, str) != (wanted is str) or (isinstance(value, int) and abs(value) >= 2**63):
-                raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.")
-        return values
-
-    def _behind(self, values: Sequence[Any]) -> ColumnElement[bool]:
-        condition: ColumnElement[bool] = false()
-        for key, value in reversed(list(zip(self._sort, values, strict=True))):
-            bound = literal(value, key.value.type)
-            further = key.value > bound if key.ascending else key.value < bound
-            condition = or_(further, and_(key.value == bound, condition))
-        first = self._sort[0]
-        bound = literal(values[0], first.value.type)
-        # The same said of the first key alone, so that an index on it can start in the right place.
-        return and_(first.value >= bound if first.ascending else first.value <= bound, condition)
+        return self._keyset.token(row)
 
     def _sort_keys(self, number: int, order: Order) -> list[SortKey]:
         if order.entity == "attribute":
@@ -164,21 +156,31 @@ class Search:
             if not value.nullable:
                 return [SortKey(value, order.ascending)]
             return self._with_rank(case((value.is_(None), 1), else_=0), value, order.ascending)
-        part, owner = self._part(order.entity)
-        joined = part.alias(f"order_{number}")
-        self._joins.append(
-            (
-                joined,
-                and_(
-                    joined.c.tenant == self._tenant, joined.c[owner.key] == self._subject.key, joined.c.key == order.key
-                ),
-            )
-        )
+        joined, mine = self._joined(order, f"order_{number}")
+        self._outer.append((joined, mine))
         value = joined.c.value
         rank = case((value.is_(None), 2 if order.entity == "metric" else 1), else_=0)
         if order.entity == "metric":
             rank = case((joined.c.is_nan.is_(True), 1), (value.is_(None), 2), else_=0)
         return self._with_rank(rank, value, order.ascending)
+
+    def _ranked_keys(self, order: Order, rank: int) -> list[SortKey]:
+        """The same keys where the rank of all rows is known."""
+        joined, mine = self._joined(order, "order_0")
+        fixed = SortKey(literal(rank, Integer()), True, rank)
+        if rank == 2:
+            self._parts.append(~exists().where(mine))
+            return [fixed, SortKey(literal(0.0, Double()), order.ascending, 0)]
+        self._inner.append((joined, and_(mine, joined.c.is_nan == (rank == 1))))
+        if rank == 1:
+            return [fixed, SortKey(literal(0.0, Double()), order.ascending, 0)]
+        return [fixed, SortKey(joined.c.value, order.ascending)]
+
+    def _joined(self, order: Order, name: str) -> tuple[Any, ColumnElement[bool]]:
+        part, owner = self._part(order.entity)
+        joined = part.alias(name)
+        mine = (joined.c.tenant == self._tenant, joined.c[owner.key] == self._subject.key, joined.c.key == order.key)
+        return joined, and_(*mine)
 
     @staticmethod
     def _with_rank(rank: ColumnElement[int], value: ColumnElement[Any], ascending: bool) -> list[SortKey]:

@@ -13,7 +13,7 @@ from twinloop.control.lineage import repository as lineage
 from twinloop.control.lineage.model import Link, Node
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
-from twinloop.control.tracking import experiment_rows, grammar, points, repository
+from twinloop.control.tracking import experiment_rows, points, repository, run_search
 from twinloop.control.tracking.experiments import Experiments
 from twinloop.control.tracking.model import (
     DEFAULT_EXPERIMENT,
@@ -29,7 +29,7 @@ from twinloop.control.tracking.model import (
 )
 from twinloop.control.tracking.names import PARAM_LIMIT, TAG_LIMIT, check_key, check_pairs, random_name
 from twinloop.control.tracking.points import Cursor
-from twinloop.control.tracking.search import RUN_SUBJECT, Search, number_of
+from twinloop.control.tracking.search import number_of
 from twinloop.core.clock import Clock, SystemClock
 from twinloop.core.errors import InvalidInput
 from twinloop.core.ids import new_id
@@ -200,13 +200,12 @@ class Tracking:
             )
         after = None if token is None else _cursor(token)
 
-        def work(connection: Connection) -> list[tuple[Cursor, Metric]]:
+        def work(connection: Connection) -> Page[Metric]:
             repository.require(connection, who.tenant, run_id)
-            return points.history(connection, who.tenant, run_id, key, limit + 1, after)
+            found, following = points.history(connection, who.tenant, run_id, key, limit, after)
+            return Page(tuple(found), None if following is None else _token(following))
 
-        found = await self._store.read(work)
-        following = _token(found[limit - 1][0]) if len(found) > limit else None
-        return Page(tuple(metric for _, metric in found[:limit]), following)
+        return await self._store.read(work)
 
     async def search(self, who: Principal, experiment_ids: Sequence[str], query: Query) -> Page[Run]:
         """Runs of these experiments, newest first unless ``query.order`` says otherwise.
@@ -219,7 +218,8 @@ class Tracking:
                 f"Invalid value {query.limit} for parameter 'max_results' supplied: It must be from 1 to {_RUNS}."
             )
         within = [number_of(id) for id in experiment_ids]
-        return await self._store.read(lambda c: _search(c, who.tenant, within, query))
+        await self.experiments.ready(who.tenant)
+        return await self._store.read(lambda c: run_search.search(c, who.tenant, within, query))
 
     def now_ms(self) -> int:
         """Now, by the clock that runs are timed with."""
@@ -267,16 +267,6 @@ def _add(
     node = Node(run.node, "run", name, run_id, at_ns=started_ms * 1_000_000, detail=describe(run))
     lineage.add(connection, who.tenant, node, ())
     return run
-
-
-def _search(connection: Connection, tenant: str, within: Sequence[int], query: Query) -> Page[Run]:
-    orders = grammar.parse_order(query.order, grammar.RUNS)
-    clauses = grammar.parse_filter(query.filter, grammar.RUNS)
-    search = Search(RUN_SUBJECT, tenant, connection.dialect.name, orders)
-    rows = connection.execute(search.page(clauses, query.view, query.limit + 1, query.token, within)).all()
-    shown = rows[: query.limit]
-    following = search.token(shown[-1]) if len(rows) > query.limit else None
-    return Page(tuple(repository.load(connection, tenant, shown)), following)
 
 
 def _check_point(point: Metric) -> None:
