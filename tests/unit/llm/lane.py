@@ -181,10 +181,11 @@ class Lane:
         return await self.indexes.build(WHO, name, documents, await self.embedder())
 
     async def chat_target(
-        self, prompt: Prompt, index: str | None, generator: Mapping[str, Any] | None = None
+        self, prompt: Prompt | Mapping[str, Any], index: str | None, generator: Mapping[str, Any] | None = None
     ) -> ChatTarget:
+        manifest = prompt.to_json() if isinstance(prompt, Prompt) else prompt
         refs = {
-            "prompt": (await self.registry.register(WHO, "prompt", "p", prompt.to_json())).revision,
+            "prompt": (await self.registry.register(WHO, "prompt", "p", manifest)).revision,
             "generator": (
                 await self.registry.register(WHO, "generator", "g", generator or {"engine": "says"})
             ).revision,

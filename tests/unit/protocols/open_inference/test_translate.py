@@ -160,3 +160,38 @@ def test_only_versions_that_answer_now_can_be_asked_for() -> None:
     translate.check_version("m", None, ["3"])
     with pytest.raises(NotFound, match="does not answer now"):
         translate.check_version("m", "2", ["3"])
+
+
+TENSORS = {
+    "inputs": [{"name": "image", "datatype": "FP32", "shape": [-1, 2, 2]}],
+    "outputs": [{"name": "prediction", "datatype": "FP32", "shape": [-1, 1, 2]}],
+}
+
+
+def test_an_input_of_several_dimensions_is_one_column_of_lists_under_any_name() -> None:
+    for name in ("image", "input-0"):
+        found = translate.predict_request(parsed(tensor(name, "FP32", list(range(8)), [2, 2, 2])), TENSORS)
+        assert (found.columns, found.rows) == ({"image": [[[0, 1], [2, 3]], [[4, 5], [6, 7]]]}, 2)
+    nested = tensor("image", "FP32", [[[0, 1], [2, 3]]], [1, 2, 2])
+    assert translate.predict_request(parsed(nested), TENSORS).columns == {"image": [[[0, 1], [2, 3]]]}
+
+
+def test_several_tensors_keep_their_names() -> None:
+    metadata = {"inputs": [*TENSORS["inputs"], {"name": "n", "datatype": "INT64", "shape": [-1]}]}
+    both = (tensor("image", "FP32", [1, 2, 3, 4], [1, 2, 2]), tensor("n", "INT64", [7]))
+    assert translate.predict_request(parsed(*both), metadata).columns == {"image": [[[1, 2], [3, 4]]], "n": [7]}
+
+
+@pytest.mark.parametrize("shape", [[8], [2, 4], [1, 2, 4], [2, 2, 1, 2]])
+def test_a_tensor_of_another_shape_is_refused_with_the_one_wanted(shape: list[int]) -> None:
+    with pytest.raises(InvalidInput, match=r"Send \[-1, 2, 2\]"):
+        translate.predict_request(parsed(tensor("image", "FP32", list(range(8)), shape)), TENSORS)
+
+
+def test_answers_of_several_dimensions_keep_their_shape() -> None:
+    answer = PredictAnswer({"prediction": [[[1.0, 2.0]], [[3.0, 4.0]]]}, 2)
+    body = json.loads(
+        translate.inference_response(InferenceRequest([]), TENSORS, translate.Answered("m", "1", answer, {})).body
+    )
+    [output] = body["outputs"]
+    assert (output["shape"], output["data"]) == ([2, 1, 2], [1.0, 2.0, 3.0, 4.0])
