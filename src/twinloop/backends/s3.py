@@ -32,7 +32,7 @@ from twinloop.core.errors import (
     Unavailable,
 )
 
-_PART = 8 * 2**20
+_PART = 5 * 2**20
 _PARTS_LIMIT = 9_000
 _SENT_AT_ONCE = 2
 _CACHE_GB = 20.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from twinloop.compose import App
 from twinloop.control.registry.errors import CardNotFound, VersionNotFound
 from twinloop.control.security.model import Principal
@@ -12,9 +14,17 @@ from twinloop.protocols.mlflow.registry import title_of
 from twinloop.protocols.mlflow.registry_checks import number
 
 
-def artifact_places(app: App, tracking: TrackingPlaces) -> Places:
+def run_place(app: App) -> Callable[[Principal, str], Awaitable[str]]:
+    """Finds the artifact URI of a run."""
+
     async def run(who: Principal, id: str) -> str:
         return (await app.tracking.get(who, id)).artifact_uri
+
+    return run
+
+
+def artifact_places(app: App, tracking: TrackingPlaces) -> Places:
+    """Finds the artifact URI of each thing that has one."""
 
     async def logged_model(who: Principal, id: str) -> str:
         found = await tracking.model(who, id)
@@ -29,4 +39,4 @@ def artifact_places(app: App, tracking: TrackingPlaces) -> Places:
             raise NotFound(f"Model Version (name={name[:300]}, version={version[:20]}) not found") from error
         return found.revision.origin.storage or found.revision.origin.source or ""
 
-    return Places(run, logged_model, model_version)
+    return Places(run_place(app), logged_model, model_version)

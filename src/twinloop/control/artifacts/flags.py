@@ -10,8 +10,10 @@ import bz2
 import lzma
 import pickletools
 import re
+import struct
 import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Callable
+from itertools import islice
 from pathlib import PurePosixPath
 
 HEAD = 2**16
@@ -24,9 +26,12 @@ _SUFFIXES = {
     **dict.fromkeys((".h5", ".hdf5", ".keras"), "keras (may hold Python functions)"),
 }
 _OPCODES = frozenset(opcode.code.encode("latin-1")[0] for opcode in pickletools.opcodes)
-# Protocol 0 is text. What it can begin with that is dangerous or usual: a call's name, or an empty container put in memo 0.
-_TEXT_PICKLE = re.compile(rb"(?:\(?[ci][A-Za-z_][\w.]*\n[A-Za-z_][\w.]*\n|\([dlt]p?\d*\n)")
 _UNPACKED = 256
+_NAMING = frozenset(("GLOBAL", "INST", "STACK_GLOBAL"))
+_GOING_ON = frozenset(("STOP", "REDUCE", "BUILD", "INST", "OBJ", "NEWOBJ", "PUT", "BINPUT"))
+_CUT = ("exhausted", "remain", "newline")
+"""What pickletools says of bytes that end too early."""
+_READ = 10_000
 
 _COMPRESSED: tuple[tuple[bytes, Callable[[], Callable[[bytes], bytes]]], ...] = (
     (b"\x1f\x8b", lambda: lambda head: zlib.decompressobj(wbits=31).decompress(head, _UNPACKED)),
@@ -81,4 +86,19 @@ def _is_pickle(head: bytes) -> bool:
     """Protocols 2 to 5 begin with PROTO and an opcode. A safetensors header of 640 bytes begins 80 02 too; no opcode is 0."""
     if len(head) > 2 and head[0] == 0x80 and 2 <= head[1] <= 5:
         return head[2] in _OPCODES
-    return _TEXT_PICKLE.match(head) is not None
+    return _calls(head)
+
+
+def _calls(head: bytes) -> bool:
+    """Whether this is a pickle of protocol 0 or 1 that names something to call: opcodes one after the other, to the end.
+
+    Those protocols have no beginning of their own, and lines of words can begin like one; they do not go on so.
+    """
+    seen = set()
+    try:
+        for opcode, _, _ in islice(pickletools.genops(head), _READ):
+            seen.add(opcode.name)
+    except (ValueError, OverflowError, struct.error) as error:
+        if len(head) < HEAD or not any(word in str(error) for word in _CUT):
+            return False
+    return bool(seen & _NAMING) and bool(seen & _GOING_ON)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from twinloop.core.errors import InvalidInput
 
@@ -11,6 +11,9 @@ PATH_LIMIT = 1024
 """Bytes of UTF-8; the longest key that S3 takes."""
 NAME_LIMIT = 255
 """Bytes of UTF-8 of one segment; the longest file name that file systems take, so that a download fits anywhere."""
+
+SCHEME = "mlflow-artifacts"
+"""What the URI of a place in the tree begins with; MLflow's clients know it."""
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _DECODINGS = 8
@@ -80,3 +83,15 @@ def _step_elsewhere(path: str) -> str | None:
         if name in (".", ".."):
             return f"holds the segment {name!r}"
     return None
+
+
+def place_of(uri: str) -> str:
+    """The path that an artifact URI of ours means: ``mlflow-artifacts:/1/run/artifacts`` → ``1/run/artifacts``.
+
+    Raises:
+        InvalidInput: the artifacts lie outside of Twinloop, or the path cannot be one.
+    """
+    parts = urlsplit(uri)
+    if parts.scheme != SCHEME:
+        raise InvalidInput(f"The artifacts lie at {uri[:300]!r}, outside of this server. Read and write them there.")
+    return check_folder(parts.path.lstrip("/"))

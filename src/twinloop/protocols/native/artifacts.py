@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, TypedDict
 from urllib.parse import quote
 
@@ -10,7 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from twinloop.control.artifacts.model import Artifact
+from twinloop.control.artifacts.paths import place_of
 from twinloop.control.artifacts.service import Artifacts
+from twinloop.control.security.model import Principal
 from twinloop.core.clock import iso
 from twinloop.core.digests import parse_digest
 from twinloop.core.errors import NotFound
@@ -54,7 +57,15 @@ class ArtifactPage(TypedDict):
     next: str | None
 
 
-def routes(artifacts: Artifacts) -> list[Route]:
+class Place(TypedDict):
+    path: str
+
+
+ByRun = Callable[[Principal, str], Awaitable[str]]
+"""Finds a run's artifact URI by its id. Raises NotFound."""
+
+
+def routes(artifacts: Artifacts, of_run: ByRun) -> list[Route]:
     async def put(call: Call) -> ArtifactJson:
         """Store the body as the file at this path, in place of the one that may be there.
 
@@ -91,6 +102,10 @@ def routes(artifacts: Artifacts) -> list[Route]:
         page = await artifacts.list(call.who, query.folder, query.limit, query.token or None)
         return {"artifacts": [artifact_json(one) for one in page.items], "next": page.next}
 
+    async def run_place(call: Call) -> Place:
+        """The folder that holds a run's files."""
+        return {"path": place_of(await of_run(call.who, call.path["id"]))}
+
     one = "/api/v1/artifacts/{path:path}"
     return [
         route(NATIVE, "PUT", one, put, takes=_BYTES, answer=ArtifactJson),
@@ -99,6 +114,7 @@ def routes(artifacts: Artifacts) -> list[Route]:
         route(NATIVE, "GET", one, get, gives=[_BYTES]),
         route(NATIVE, "DELETE", one, delete, answer=wire.Nothing),
         route(NATIVE, "GET", "/api/v1/artifact-list", listing, query=FolderQuery, answer=ArtifactPage),
+        route(NATIVE, "GET", "/api/v1/runs/{id}/artifact-folder", run_place, answer=Place, tag="runs"),
     ]
 
 
