@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 from twinloop.sdk.client import Client
 
@@ -51,5 +50,5 @@ class Prompts:
             InvalidInput: a variable has no value, or a value no variable.
         """
         whole = ref if "/" in ref else f"prompt/{ref}"
-        said = self._client.call("POST", f"/api/v1/prompts/{quote(whole)}/render", {"variables": variables})
+        said = self._client.call("POST", f"/api/v1/prompts/{whole}/render", {"variables": variables})
         return said["text"] if said["text"] is not None else said["messages"]
