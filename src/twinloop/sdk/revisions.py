@@ -16,11 +16,19 @@ class Revisions:
         self._client = client
 
     def register(
-        self, kind: str, name: str, manifest: Mapping[str, Any], parents: Sequence[tuple[str, str]] = ()
+        self,
+        kind: str,
+        name: str,
+        manifest: Mapping[str, Any],
+        parents: Sequence[tuple[str, str]] = (),
+        number: int | None = None,
     ) -> Json:
         """Register ``kind/name`` and return its revision; ``parents`` are (role, reference) pairs.
 
         The same content again returns the revision there is. Inside a pipeline step the revision is linked to the run.
+
+        Raises:
+            Conflict: ``number`` is given and is not the next one; of several callers at once, one gets it.
         """
         body = {
             "kind": kind,
@@ -28,6 +36,7 @@ class Revisions:
             "manifest": dict(manifest),
             "parents": [{"role": role, "ref": ref} for role, ref in parents],
             "run_id": current_run_id(),
+            "number": number,
         }
         return self._client.call("POST", "/api/v1/revisions", body)["revision"]
 
@@ -44,3 +53,7 @@ class Revisions:
         """Point ``kind/name@alias`` at revision ``number``."""
         body = {"kind": kind, "name": name, "alias": alias, "number": number}
         return self._client.call("PUT", "/api/v1/aliases", body)
+
+    def delete_alias(self, kind: str, name: str, alias: str) -> None:
+        """Remove an alias; one that is not there is no error."""
+        self._client.call("DELETE", "/api/v1/aliases", query={"kind": kind, "name": name, "alias": alias})

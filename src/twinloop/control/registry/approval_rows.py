@@ -10,9 +10,14 @@ from sqlalchemy import Connection, select
 from twinloop.control.registry import event_rows
 from twinloop.control.registry.model import Act, Approval, Card, Revision
 from twinloop.control.registry.tables import approvals, cards, notes, revisions
+from twinloop.control.security.model import LOCAL_ADMIN
 from twinloop.control.store.sql import upsert
 from twinloop.core.digests import Digest
 from twinloop.core.errors import Refused
+
+_WITHOUT_KEYS = (
+    f" (to a server without keys everybody is {LOCAL_ADMIN.name}; make keys for two people with: twinloop keys create)"
+)
 
 
 def of(connection: Connection, tenant: str, revision: Revision) -> list[Approval]:
@@ -71,9 +76,10 @@ def _require_one(connection: Connection, tenant: str, row: Any) -> None:
     carded = (cards.c.tenant == tenant, cards.c.kind == row.kind, cards.c.name == row.name)
     wanted = connection.execute(select(cards.c.approvals).where(*carded)).scalar() or 0
     if len(said) < wanted:
+        keys = _WITHOUT_KEYS if row.created_by == LOCAL_ADMIN.name else ""
         raise Refused(
             f"{ref} has {len(said)} of the {wanted} approvals it needs. A releaser other than {row.created_by}, who "
-            f"registered it, must say: twinloop approve {ref}"
+            f"registered it, must say: twinloop approve {ref}{keys}"
         )
 
 

@@ -55,16 +55,21 @@ def get(connection: Connection, tenant: str, which: Which) -> Card:
     return found
 
 
+def kept(connection: Connection, tenant: str, kind: str, name: str) -> Card | None:
+    """The card of this very name, deleted or not."""
+    return _one(connection, *_key(tenant, kind, name))
+
+
 def of_revision(connection: Connection, tenant: str, revision: Revision) -> Card:
     """The card of a revision, deleted or not."""
-    return _one(connection, *_key(tenant, revision.kind, revision.name)) or Card(
+    return kept(connection, tenant, revision.kind, revision.name) or Card(
         revision.kind, revision.name, revision.kind, revision.name, None, 0, 0, revision.created_by, 0
     )
 
 
 def reload(connection: Connection, tenant: str, card: Card) -> Card:
     """The card as it is now."""
-    return _one(connection, *_key(tenant, card.kind, card.name)) or card
+    return kept(connection, tenant, card.kind, card.name) or card
 
 
 def name_of(connection: Connection, tenant: str, which: Named) -> str:
@@ -103,7 +108,7 @@ def ensure(connection: Connection, act: Act, which: Named) -> Card:
     if found is not None:
         touch(connection, act, found)
         return found
-    there = _one(connection, *_key(act.tenant, kind, name))
+    there = kept(connection, act.tenant, kind, name)
     title = _free_title(connection, act.tenant, shelf, kind, name)
     if there is None:
         return _insert(connection, act, kind, name, shelf, title, None, None)

@@ -9,13 +9,15 @@ from sqlalchemy import Connection
 from twinloop.control.registry import alias_rows, card_rows, note_rows, repository
 from twinloop.control.registry.card_rows import Named, Titled, Which
 from twinloop.control.registry.ledger import Ledger
-from twinloop.control.registry.model import Act, Card, Shown
+from twinloop.control.registry.model import Act, Card, CardChange, Shown
 from twinloop.control.registry.search import Wish, find_cards
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.tracking.model import Page
+from twinloop.control.tracking.names import check_pairs
 from twinloop.core.errors import InvalidInput
 
 _TITLE = 1_000
+_TAG = 100_000
 _APPROVERS = 20
 
 
@@ -64,6 +66,35 @@ class Cards:
 
         return await self._ledger.read(work)
 
+    async def change(self, who: Principal, which: Which, change: CardChange) -> Shown:
+        """Change several things as one.
+
+        Raises:
+            InvalidInput, TitleTaken: a title, tag or number that cannot be.
+            Forbidden: the number of approvals is set by one who is no releaser.
+        """
+        if change.approvals is not None:
+            _check_approvals(who, change.approvals)
+        if change.title is not None:
+            _check_title(change.title)
+        check_tags(change.tags)
+
+        def work(connection: Connection, act: Act, card: Card) -> None:
+            if change.title is not None:
+                card_rows.rename(connection, act, card, change.title)
+                card = card_rows.reload(connection, act.tenant, card)
+            if change.description is not None:
+                card_rows.describe(connection, act, card, change.description)
+            if change.approvals is not None:
+                card_rows.require_approvals(connection, act, card, change.approvals)
+            for key, value in change.tags.items():
+                if value is None:
+                    card_rows.remove_tag(connection, act, card, key)
+                else:
+                    card_rows.put_tag(connection, act, card, key, value)
+
+        return await self._change(who, which, work)
+
     async def describe(self, who: Principal, which: Which, description: str | None) -> Shown:
         return await self._change(who, which, lambda c, act, card: card_rows.describe(c, act, card, description))
 
@@ -80,9 +111,7 @@ class Cards:
 
     async def require_approvals(self, who: Principal, which: Which, count: int) -> Shown:
         """How many principals must approve a revision before it goes live from now on. Needs the role releaser."""
-        who.require(Role.releaser)
-        if not 0 <= count <= _APPROVERS:
-            raise InvalidInput(f"approvals must be between 0 and {_APPROVERS}; it is {count}.")
+        _check_approvals(who, count)
         return await self._change(who, which, lambda c, act, card: card_rows.require_approvals(c, act, card, count))
 
     async def delete(self, who: Principal, which: Which) -> None:
@@ -96,7 +125,10 @@ class Cards:
         def work(connection: Connection, act: Act) -> None:
             card = card_rows.get(connection, act.tenant, which)
             self._ledger.require_loose(
-                connection, act.tenant, card.ref, repository.digests_of(connection, act.tenant, card)
+                connection,
+                act.tenant,
+                card.ref,
+                list(repository.kept(connection, act.tenant, card.kind, card.name, None)),
             )
             note_rows.remove_all(connection, act, card)
             card_rows.remove(connection, act, card)
@@ -126,3 +158,14 @@ def _show(connection: Connection, tenant: str, found: Sequence[Card]) -> list[Sh
 def _check_title(title: str) -> None:
     if not title.strip() or len(title) > _TITLE or any(ord(char) < 32 for char in title):
         raise InvalidInput(f"A title has 1 to {_TITLE} characters and no control characters. Choose another one.")
+
+
+def _check_approvals(who: Principal, count: int) -> None:
+    who.require(Role.releaser)
+    if not 0 <= count <= _APPROVERS:
+        raise InvalidInput(f"approvals must be between 0 and {_APPROVERS}; it is {count}.")
+
+
+def check_tags(tags: Mapping[str, str | None]) -> None:
+    """Raises InvalidInput for a key or a value that is not kept."""
+    check_pairs({key: value or "" for key, value in tags.items()}, "tag", _TAG)

@@ -13,7 +13,7 @@ class CardNotFound(NotFound):
     """There is no card of this name or title."""
 
     def __init__(self, called: str) -> None:
-        super().__init__(f"There is no {called[:300]}. List what there is with: twinloop models")
+        super().__init__(f"There is no {called[:300]}. List what there is with: twinloop cards")
         self.called = called
 
 

@@ -134,6 +134,24 @@ class Shown(msgspec.Struct, frozen=True):
     aliases: dict[str, int] = {}
 
 
+class CardChange(msgspec.Struct, frozen=True):
+    """What to change of a card; None leaves it. A tag that is None is taken away."""
+
+    title: str | None = None
+    description: str | None = None
+    tags: dict[str, str | None] = {}
+    approvals: int | None = None
+
+
+class NoteChange(msgspec.Struct, frozen=True):
+    """What to change of a revision's note; None leaves it. ``archive_others`` moves away what was at the stage."""
+
+    description: str | None = None
+    tags: dict[str, str | None] = {}
+    stage: Stage | None = None
+    archive_others: bool = False
+
+
 class Act(NamedTuple):
     """Who changes something, for which tenant, and when: nanoseconds since the Unix epoch.
 

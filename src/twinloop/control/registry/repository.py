@@ -36,8 +36,8 @@ __all__ = [
     "by_digest",
     "by_ref",
     "count",
-    "digests_of",
     "events_after",
+    "kept",
     "latest",
     "newest",
     "of_card",
@@ -63,6 +63,7 @@ class Wanted(msgspec.Struct, frozen=True):
     description: str | None = None
     tags: dict[str, str] = {}
     status: Status = "READY"
+    detail: dict[str, Any] | None = None
 
 
 def add(connection: Connection, act: Act, card: Card, wanted: Wanted) -> Registered:
@@ -85,7 +86,7 @@ def add(connection: Connection, act: Act, card: Card, wanted: Wanted) -> Registe
     _require(connection, act.tenant, [parent.digest for parent in wanted.parents])
     connection.execute(insert(revisions).values(tenant=act.tenant, **_values(made)))
     note_rows.begin(connection, act, made, wanted.description, wanted.tags, wanted.status)
-    node = Node(made.digest, made.kind, made.name, str(made.number), made.digest, made.created_ns)
+    node = Node(made.digest, made.kind, made.name, str(made.number), made.digest, made.created_ns, wanted.detail)
     links = [Link(parent.role, parent.digest, parent.via) for parent in made.parents]
     lineage.add(connection, act.tenant, node, [*links, *_origins(wanted)])
     event_rows.append(
@@ -237,10 +238,12 @@ def latest(connection: Connection, tenant: str, found: Sequence[Card]) -> dict[t
     return latest
 
 
-def digests_of(connection: Connection, tenant: str, card: Card) -> list[Digest]:
-    """Digests of all revisions of a card, deleted ones included."""
-    query = select(revisions.c.digest).where(*_named(tenant, card.kind, card.name))
-    return [Digest(digest) for digest in connection.execute(query).scalars()]
+def kept(connection: Connection, tenant: str, kind: str, name: str, number: int | None) -> dict[Digest, int]:
+    """Digest to number of all revisions of this very name, or of the one with ``number``, deleted ones included."""
+    query = select(revisions.c.digest, revisions.c.number).where(*_named(tenant, kind, name))
+    if number is not None:
+        query = query.where(revisions.c.number == number)
+    return {Digest(row.digest): row.number for row in connection.execute(query)}
 
 
 def versions(

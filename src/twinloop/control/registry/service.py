@@ -17,6 +17,7 @@ from twinloop.control.registry.ledger import Ledger
 from twinloop.control.registry.model import Act, Parent, Registered, Revision, Version, revision_digest
 from twinloop.control.registry.ports import Holds, Kind
 from twinloop.control.registry.repository import Wanted
+from twinloop.control.registry.telling import Told, told
 from twinloop.control.registry.versions import Versions
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
@@ -129,6 +130,11 @@ class Registry:
             raise InvalidInput(f"{alias!r} cannot be an alias because it reads as a revision number. Use a word.")
         return (await self.versions.set_alias(who, self._ledger.named(kind, name), alias, number)).revision
 
+    async def version(self, who: Principal, ref: str) -> Version:
+        """The revision called ``ref`` with its note and its card's title. Raises NotFound."""
+        revision = await self.get(who, ref)
+        return await self.versions.get(who, self.cards.named(revision.kind, revision.name), revision.number)
+
     async def closure(self, who: Principal, revisions: Iterable[Revision]) -> list[Revision]:
         """The given revisions and all they require, each once, requirements after the ones that need them."""
         found: dict[Digest, Revision] = {}
@@ -148,6 +154,13 @@ class Registry:
         if one.kind != other.kind:
             raise InvalidInput(f"{one.ref} and {other.ref} are of different kinds. Compare two of one kind.")
         return one, other, differences(one.manifest, other.manifest)
+
+    def told(self, connection: Connection, tenant: str, ref: str, limit: int, before: int | None) -> Told:
+        """The history's events of a card, or of one revision, for others who tell it together with their own.
+
+        Raises NotFound when there never was such a thing.
+        """
+        return told(connection, tenant, self._ledger, ref, limit, before)
 
     async def require_approved(self, who: Principal, revisions: Iterable[Revision]) -> None:
         """Raise Refused unless each may go live: not deleted, not rejected, and approved where its card asks for it."""

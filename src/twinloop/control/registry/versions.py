@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 
 from twinloop.control.registry import alias_rows, approval_rows, card_rows, note_rows, repository
 from twinloop.control.registry.card_rows import Named, Titled, Which
+from twinloop.control.registry.cards import check_tags
 from twinloop.control.registry.errors import AliasNotFound, CardNotFound, VersionNotFound
 from twinloop.control.registry.ledger import Ledger
-from twinloop.control.registry.model import Act, Card, Stage, Version
+from twinloop.control.registry.model import Act, Card, NoteChange, Stage, Version
 from twinloop.control.registry.repository import Wanted
 from twinloop.control.registry.search import Wish, find_versions
 from twinloop.control.security.model import Principal, Role
@@ -93,6 +94,25 @@ class Versions:
 
         return await self._ledger.read(work)
 
+    async def change(self, who: Principal, which: Which, number: int, change: NoteChange) -> Version:
+        """Change several things as one. Raises like ``set_stage``, and InvalidInput for a tag that cannot be."""
+        if change.stage is not None:
+            _check_archiving(change.stage, change.archive_others)
+        check_tags(change.tags)
+
+        def work(connection: Connection, act: Act, card: Card, version: Version) -> None:
+            if change.description is not None:
+                note_rows.describe(connection, act, version, change.description)
+            if change.stage is not None:
+                _move(connection, act, card, version, change.stage, change.archive_others)
+            for key, value in change.tags.items():
+                if value is None:
+                    note_rows.remove_tag(connection, act, version, key)
+                else:
+                    note_rows.put_tag(connection, act, version, key, value)
+
+        return await self._change(who, which, number, work)
+
     async def describe(self, who: Principal, which: Which, number: int, description: str | None) -> Version:
         return await self._change(
             who, which, number, lambda c, act, card, version: note_rows.describe(c, act, version, description)
@@ -117,23 +137,10 @@ class Versions:
             InvalidInput: others cannot be archived from a stage that many may share.
             Refused: the stage is Production and the revision lacks approvals.
         """
-        if archive_others and stage not in _REPLACING:
-            raise InvalidInput(
-                f"Model version transition cannot archive existing model versions because {stage!r} is not an Active stage. "
-                f"Valid stages are {list(_REPLACING)}"
-            )
-
-        def change(connection: Connection, act: Act, card: Card, version: Version) -> None:
-            if stage == _LIVE:
-                approval_rows.require(connection, act.tenant, [version.revision.digest])
-            others = note_rows.at_stage(connection, act.tenant, card, stage) if archive_others else []
-            for other in others:
-                if other != number:
-                    note_rows.set_stage(connection, act, _get(connection, act.tenant, card, other), "Archived")
-            note_rows.set_stage(connection, act, version, stage)
-            card_rows.touch(connection, act, card)
-
-        return await self._change(who, which, number, change)
+        _check_archiving(stage, archive_others)
+        return await self._change(
+            who, which, number, lambda c, act, card, version: _move(c, act, card, version, stage, archive_others)
+        )
 
     async def set_alias(self, who: Principal, which: Which, alias: str, number: int) -> Version:
         """Point an alias at a revision. Raises VersionNotFound, and Refused when the revision lacks approvals."""
@@ -186,6 +193,24 @@ class Versions:
             return _get(connection, act.tenant, card, number)
 
         return await self._ledger.write(who, work)
+
+
+def _check_archiving(stage: Stage, archive_others: bool) -> None:
+    if archive_others and stage not in _REPLACING:
+        raise InvalidInput(
+            f"Model version transition cannot archive existing model versions because {stage!r} is not an Active stage. "
+            f"Valid stages are {list(_REPLACING)}"
+        )
+
+
+def _move(connection: Connection, act: Act, card: Card, version: Version, stage: Stage, archive_others: bool) -> None:
+    if stage == _LIVE:
+        approval_rows.require(connection, act.tenant, [version.revision.digest])
+    for other in note_rows.at_stage(connection, act.tenant, card, stage) if archive_others else []:
+        if other != version.revision.number:
+            note_rows.set_stage(connection, act, _get(connection, act.tenant, card, other), "Archived")
+    note_rows.set_stage(connection, act, version, stage)
+    card_rows.touch(connection, act, card)
 
 
 def _find(connection: Connection, tenant: str, which: Which, number: int) -> Version:

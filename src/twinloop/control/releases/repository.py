@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import BigInteger, Column, Connection, Float, Index, Integer, String, Table, Text, insert, select
 
+from twinloop.control.evaluation.model import GateResult
+from twinloop.control.lineage import repository as lineage
 from twinloop.control.registry import approval_rows as approvals
 from twinloop.control.registry import repository as registry
 from twinloop.control.releases.kind import RELEASE, release_of
@@ -16,6 +18,8 @@ from twinloop.control.store.schema import Json, metadata
 from twinloop.control.store.sql import upsert
 from twinloop.core.digests import Digest
 from twinloop.core.ids import Ref
+
+_EDGES = 10_000
 
 traffic = Table(
     "traffic",
@@ -112,6 +116,87 @@ def history(connection: Connection, tenant: str, endpoint: str, limit: int) -> l
         .limit(limit)
     )
     return [_event(row) for row in rows]
+
+
+class Tenure(NamedTuple):
+    """A time in which a release that pins a revision was ``live``, ``canary`` or ``shadow``.
+
+    ``sequence``, ``action``, ``by`` and ``reason`` are those of the event that began it; ``until_ns`` is None while it
+    lasts, ``digest`` is the revision pinned, and ``role`` what it is pinned as.
+    """
+
+    sequence: int
+    endpoint: str
+    release: str
+    stage: str
+    action: str
+    by: str
+    reason: str
+    weight: float
+    since_ns: int
+    until_ns: int | None
+    digest: str
+    role: str
+    gate: GateResult | None
+
+
+def tenures(connection: Connection, tenant: str, digests: Sequence[Digest]) -> list[Tenure]:
+    """Every time in which one of ``digests`` answered somewhere, the newest beginning first."""
+    pinned: dict[tuple[str, int], list[tuple[str, str]]] = {}
+    edges = lineage.children(connection, tenant, digests, leaf=False, limit=_EDGES)
+    nodes = {node.key: node for node in lineage.describe(connection, tenant, sorted({edge.child for edge in edges}))}
+    for edge in edges:
+        node = nodes.get(edge.child)
+        if node is not None and node.kind == RELEASE:
+            pinned.setdefault((node.name, int(node.version)), []).append((edge.parent, edge.role))
+    found: list[Tenure] = []
+    for endpoint in sorted({endpoint for endpoint, _ in pinned}):
+        numbers = {number for name, number in pinned if name == endpoint}
+        for event, stage, number, until_ns in _spans(connection, tenant, endpoint, numbers):
+            revision = registry.by_ref(connection, tenant, Ref(RELEASE, endpoint, number))
+            found += [
+                Tenure(
+                    sequence=event.sequence,
+                    endpoint=endpoint,
+                    release=f"{endpoint}@{number}",
+                    stage=stage,
+                    action=event.action,
+                    by=event.by,
+                    reason=event.reason,
+                    weight=event.traffic.weight if stage == "canary" else 0.0,
+                    since_ns=event.at_ns,
+                    until_ns=until_ns,
+                    digest=digest,
+                    role=role,
+                    gate=None if revision is None else release_of(revision).gate,
+                )
+                for digest, role in pinned[endpoint, number]
+            ]
+    return sorted(found, key=lambda tenure: (-tenure.sequence, tenure.stage, tenure.release, tenure.role))
+
+
+def _spans(
+    connection: Connection, tenant: str, endpoint: str, numbers: set[int]
+) -> Iterator[tuple[ReleaseEvent, str, int, int | None]]:
+    """For each stage, the events that brought one of ``numbers`` to it, and when it left."""
+    rows = connection.execute(
+        select(release_events)
+        .where(release_events.c.tenant == tenant, release_events.c.endpoint == endpoint)
+        .order_by(release_events.c.sequence)
+    )
+    began: dict[str, tuple[ReleaseEvent, int]] = {}
+    for row in rows:
+        event = _event(row)
+        for stage in ("live", "canary", "shadow"):
+            number = getattr(event.traffic, stage)
+            before = began.get(stage)
+            if before is not None and before[1] != number:
+                yield before[0], stage, before[1], event.at_ns
+                del began[stage]
+            if number in numbers and stage not in began:
+                began[stage] = (event, number)
+    for stage, (event, number) in began.items():
+        yield event, stage, number, None
 
 
 def _traffic(row: Any) -> Traffic:
