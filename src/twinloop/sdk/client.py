@@ -15,6 +15,7 @@ from twinloop.core.errors import TwinloopError, UpstreamError
 from twinloop.sdk.transports import Answered, Content, Transport, target_of
 
 if TYPE_CHECKING:
+    from twinloop.sdk.artifacts import Artifacts
     from twinloop.sdk.blobs import Blobs
     from twinloop.sdk.chat import Chat
     from twinloop.sdk.data import Data
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from twinloop.sdk.models import Models
     from twinloop.sdk.pipelines import Pipelines
     from twinloop.sdk.prompts import Prompts
+    from twinloop.sdk.registry import Registry
     from twinloop.sdk.revisions import Revisions
     from twinloop.sdk.runs import Runs
     from twinloop.sdk.traces import Traces
@@ -143,8 +145,16 @@ class Client:
         return _area(self, "revisions", "Revisions")
 
     @cached_property
+    def registry(self) -> Registry:
+        return _area(self, "registry", "Registry")
+
+    @cached_property
     def blobs(self) -> Blobs:
         return _area(self, "blobs", "Blobs")
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        return _area(self, "artifacts", "Artifacts")
 
     @cached_property
     def endpoints(self) -> Endpoints:

@@ -122,7 +122,10 @@ class Recorder:
         thread.start()
 
     def write(self, run: ActiveRun, operation: Operation) -> None:
-        payload = encode(operation)
+        try:
+            payload = encode(operation)
+        except UnicodeEncodeError as error:
+            raise InvalidInput(f"A text cannot be written as UTF-8: {error.reason}. Nothing was logged.") from None
         if len(payload) > RECORD_LIMIT:
             self._write_parts(run, operation, len(payload))
         elif not (self._records or self._lane()).write(run, payload):

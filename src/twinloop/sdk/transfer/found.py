@@ -156,7 +156,10 @@ class FoundAssessment(msgspec.Struct, frozen=True):
 
 
 class FoundTrace(msgspec.Struct, frozen=True):
-    """``spans`` is None where they lie among the trace's files, at ``location``, in ``traces.json``."""
+    """``spans`` is None where they lie among the trace's files, at ``location``, in ``traces.json``.
+
+    ``runs`` are those it was linked to, as far as the source tells.
+    """
 
     id: str
     experiment_id: str
@@ -171,6 +174,7 @@ class FoundTrace(msgspec.Struct, frozen=True):
     tags: dict[str, str] = {}
     assessments: tuple[FoundAssessment, ...] = ()
     spans: tuple[FoundSpan, ...] | None = None
+    runs: tuple[str, ...] = ()
 
 
 class FoundFile(msgspec.Struct, frozen=True):

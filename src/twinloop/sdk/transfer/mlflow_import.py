@@ -14,8 +14,9 @@ from twinloop.sdk.transfer.found import FoundExperiment, Source
 from twinloop.sdk.transfer.mapping import Places
 from twinloop.sdk.transfer.registry_copy import RegistryCopy
 from twinloop.sdk.transfer.report import Line, Report, Tally
-from twinloop.sdk.transfer.runs_copy import RunCopy
+from twinloop.sdk.transfer.runs_copy import UNTOLD, RunCopy
 from twinloop.sdk.transfer.sink import Sink
+from twinloop.sdk.transfer.traces_copy import TraceCopy
 
 ENTITIES = {
     "runs": "runs",
@@ -28,11 +29,6 @@ ENTITIES = {
     "logged_model_params": "params of logged models",
     "logged_model_tags": "tags of logged models",
     "logged_model_metrics": "points of logged models",
-    "traces": "traces",
-    "spans": "spans",
-    "trace_tags": "tags of traces",
-    "trace_metadata": "metadata of traces",
-    "assessments": "assessments",
 }
 """Shapes that are compared by what their rows add up to, and what a report calls them."""
 
@@ -63,6 +59,7 @@ class MlflowImport:
         self._places = Places()
         self._experiments = ExperimentCopy(sink, checkpoint, writing)
         self._runs = RunCopy(source, sink, checkpoint, self._files, self._places, writing=writing, recheck=recheck)
+        self._traces = TraceCopy(source, sink, checkpoint, self._files, writing=writing, recheck=recheck)
         self._registry = RegistryCopy(source, sink, self._places, writing)
 
     def run(self) -> Report:
@@ -86,7 +83,11 @@ class MlflowImport:
 
     def _copy(self, experiment: FoundExperiment, number: int) -> None:
         done: Counter[str] = Counter()
-        steps = (("runs", self._runs.runs), ("logged models", self._runs.logged_models))
+        steps = (
+            ("runs", self._runs.runs),
+            ("logged models", self._runs.logged_models),
+            ("traces", self._traces.traces),
+        )
         for what, copy in steps:
             for count in copy(experiment, number):
                 done[what] += count
@@ -101,19 +102,20 @@ class MlflowImport:
             files, sizes = compare_files(self._checkpoint, self._sink)
             lines += [files.line(self._files.added), sizes.line(self._files.bytes_added)]
         lines += self._registry.compare()
+        lines += self._traces.compare()
         return Report(
             source=self._source.origin,
             target=self._target,
             lines=tuple(line for line in lines if line.there.count or line.here.count),
             refused=tuple(chain(self._source.refused, self._sink.refused)),
-            left_out=self._source.left_out,
+            left_out={name: n for name, n in (self._traces.left_out + Counter(self._source.left_out)).items() if n},
         )
 
     def _compare(self, shape: str) -> Line:
         tally = Tally(ENTITIES[shape])
         for part in self._checkpoint.sums(shape):
             here: dict[str, Sum] = {}
-            found = self._sink.sums(shape, [(scope,) for scope, _ in part])
+            found = self._sink.sums(shape, [(scope,) for scope, _ in part], UNTOLD.get(shape, ()))
             for scope, each in found.items():
                 here[str(scope[0])] = each
             tally.compare(dict(part), here)

@@ -28,6 +28,9 @@ from twinloop.sdk.transfer.sink import Sink, Tables, merged
 
 _POINTS = 20_000
 _UNDER_WAY = ("RUNNING", "SCHEDULED")
+UNTOLD = {"runs": ("deleted_ms",)}
+"""Columns that do not count when both sides are compared: a server does not tell when a run was deleted."""
+
 _RUN = ("runs", "params", "tags", "inputs", "run_models")
 _MODEL = ("logged_models", "logged_model_params", "logged_model_tags", "logged_model_metrics")
 
@@ -59,7 +62,7 @@ class RunCopy:
         for page in self._source.runs(experiment.id):
             for run in page:
                 self._places.learn(run.location, run_place(number, run.id))
-            seen = {run.id: "" if run.status in _UNDER_WAY else _print(run) for run in page}
+            seen = {run.id: "" if run.status in _UNDER_WAY else fingerprint(run) for run in page}
             fresh = self._fresh("runs", seen)
             changed = [run for run in page if run.id in fresh]
             if changed:
@@ -71,7 +74,7 @@ class RunCopy:
             for model in page:
                 self._places.learn(model.location, model_place(number, model.id))
                 self._places.learn_model(model.id, model_place(number, model.id))
-            seen = {model.id: _print(model) for model in page}
+            seen = {model.id: fingerprint(model) for model in page}
             fresh = self._fresh("logged_models", seen)
             changed = [model for model in page if model.id in fresh]
             if changed:
@@ -133,7 +136,7 @@ def _sums(shapes: Sequence[str], tables: Mapping[str, Tables]) -> Iterator[tuple
     for id, rows in tables.items():
         for shape in shapes:
             if rows[shape]:
-                yield shape, id, sum_of(SHAPES[shape], rows[shape])
+                yield shape, id, sum_of(SHAPES[shape], rows[shape], UNTOLD.get(shape, ()))
 
 
 def _add(into: SeriesSum, points: Points) -> None:
@@ -141,6 +144,6 @@ def _add(into: SeriesSum, points: Points) -> None:
     into.add(points.at_ms, points.step, values, [value is None for value in points.value])
 
 
-def _print(found: Any) -> str:
+def fingerprint(found: Any) -> str:
     """What an item looks like, in few bytes."""
     return hashlib.sha256(msgspec.msgpack.encode(found)).hexdigest()[:32]

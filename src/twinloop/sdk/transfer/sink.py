@@ -57,11 +57,11 @@ class Sink:
                 if after is None:
                     break
 
-    def sums(self, shape: str, scopes: Sequence[Scope]) -> dict[Scope, Sum]:
-        """Count and digest of the rows of each scope."""
+    def sums(self, shape: str, scopes: Sequence[Scope], without: Sequence[str] = ()) -> dict[Scope, Sum]:
+        """Count and digest of the rows of each scope, over all columns but some."""
         found: dict[Scope, Sum] = {}
         for part in _parts(scopes, _SCOPES):
-            answer = self.client.call("POST", f"{_AT}/sums", {"shape": shape, "scopes": part})
+            answer = self.client.call("POST", f"{_AT}/sums", {"shape": shape, "scopes": part, "without": without})
             found.update(zip(map(tuple, part), msgspec.convert(answer["sums"], list[Sum]), strict=True))
         return found
 

@@ -44,6 +44,20 @@ def read_traces(rows: Rows, ids: Sequence[str]) -> tuple[Callable[[Row], FoundTr
         "trace_id",
     )
 
+    linked = grouped(
+        (
+            row
+            for row in rows.within(
+                "entity_associations",
+                ("source_type", "source_id", "destination_type", "destination_id"),
+                "source_id",
+                ids,
+            )
+            if (row["source_type"], row["destination_type"]) == ("trace", "run")
+        ),
+        "source_id",
+    )
+
     def build(row: Row) -> FoundTrace:
         id = row["request_id"]
         own = pairs(tags.get(id, ()))
@@ -65,6 +79,7 @@ def read_traces(rows: Rows, ids: Sequence[str]) -> tuple[Callable[[Row], FoundTr
             spans=tuple(from_content(msgspec.json.decode(span["content"])) for span in spans[id])
             if id in spans
             else None,
+            runs=tuple(sorted(row["destination_id"] for row in linked.get(id, ()))),
         )
 
     return build, [found[id] for id in ids if id in found]
