@@ -161,6 +161,14 @@ async def test_a_folder_with_a_broken_mlmodel_file_is_kept_with_the_reason(lane:
     assert "not YAML" in (found.reason or "")
 
 
+async def test_a_folder_whose_bytes_are_gone_is_kept_with_the_reason(lane: Lane) -> None:
+    await put(lane, {"MLmodel": mlmodel(xgboost_flavors()), "model.ubj": UBJ})
+    (await lane.blobs.local_path((await lane.artifacts.get(ME, f"{FOLDER}/MLmodel")).digest)).unlink()
+    found = await describe(lane)
+    assert (found.safe, set(found.files)) == (False, {"MLmodel", "model.ubj"})
+    assert found.reason
+
+
 async def test_a_manifest_cannot_claim_what_it_does_not_hold(lane: Lane) -> None:
     made = await register(lane, {"MLmodel": mlmodel(xgboost_flavors()), "model.ubj": UBJ})
     for changed, said in (

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from twinloop.control.artifacts.model import Artifact
 from twinloop.control.security.model import Principal
-from twinloop.core.errors import InvalidInput, MissingDependency
+from twinloop.core.errors import InvalidInput, MissingDependency, NotFound
 from twinloop.ml.training.flavors import NOTHING, Choice, choose
 from twinloop.ml.training.mlmodel import LIMIT, NAME, MlModel, read_mlmodel
 from twinloop.ml.training.model import ModelFile
@@ -69,11 +69,11 @@ class Packages:
             )
         try:
             model = read_mlmodel(await self._read(who, held[NAME].path, LIMIT + 1))
-        except (InvalidInput, MissingDependency) as error:
+            requirements: tuple[str, ...] = ()
+            if _REQUIREMENTS in held:
+                requirements = _lines(await self._read(who, held[_REQUIREMENTS].path, _REQUIREMENTS_LIMIT))
+        except (InvalidInput, NotFound, MissingDependency) as error:
             return _kept(source, error.message, held)
-        requirements: tuple[str, ...] = ()
-        if _REQUIREMENTS in held:
-            requirements = _lines(await self._read(who, held[_REQUIREMENTS].path, _REQUIREMENTS_LIMIT))
         return _described(source, model, held, requirements)
 
     async def _read(self, who: Principal, path: str, limit: int) -> bytes:

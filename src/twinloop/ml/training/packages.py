@@ -60,7 +60,6 @@ class PackageManifest(msgspec.Struct, frozen=True, omit_defaults=True):
         """A package reads no feature views."""
         return ()
 
-
     def told(self) -> dict[str, Any]:
         """What a reader of its lineage is shown: how it is loaded, or that it is not and which files are the reason."""
         if self.safe:
