@@ -77,7 +77,7 @@ class Imports:
         def work(connection: Connection) -> Outcome:
             outcome = Outcome({}, {}, [])
             for model in found:
-                with _counted(connection, outcome, "cards", [model.kind, model.title]) as done:
+                with counted(connection, outcome, "cards", [model.kind, model.title]) as done:
                     done(self._model(connection, who, origin, model))
             return outcome
 
@@ -103,7 +103,7 @@ class Imports:
                     continue
                 version = each[0]
                 key = [version.kind, version.title, version.number]
-                with _counted(connection, outcome, "revisions", key) as done:
+                with counted(connection, outcome, "revisions", key) as done:
                     done(self._version(connection, who, origin, *each))
             return outcome
 
@@ -203,7 +203,7 @@ def _point(connection: Connection, act: Act, card: Card, version: ImportedVersio
 
 
 @contextmanager
-def _counted(connection: Connection, outcome: Outcome, what: str, key: list[Any]) -> Iterator[Callable[[bool], None]]:
+def counted(connection: Connection, outcome: Outcome, what: str, key: list[Any]) -> Iterator[Callable[[bool], None]]:
     """Takes one item whole or not at all; the block says whether it is new."""
 
     def done(new: bool) -> None:

@@ -68,8 +68,10 @@ def present(
     return found
 
 
-def sums(connection: Connection, tenant: str, shape: Shape, scopes: Sequence[Scope]) -> dict[Scope, Sum]:
-    """Count and digest of the rows of each scope; none for a scope without rows."""
+def sums(
+    connection: Connection, tenant: str, shape: Shape, scopes: Sequence[Scope], without: Sequence[str] = ()
+) -> dict[Scope, Sum]:
+    """Count and digest of the rows of each scope, over all columns but some; none for a scope without rows."""
     found: dict[Scope, list[Row]] = {}
     parts = _parts(list(dict.fromkeys(scopes)))
     if shape.summer is not None:
@@ -77,7 +79,7 @@ def sums(connection: Connection, tenant: str, shape: Shape, scopes: Sequence[Sco
     for part in parts:
         for row in read(connection, tenant, shape, part, None, _ALL):
             found.setdefault(tuple(row[name] for name in shape.scope), []).append(row)
-    return {scope: sum_of(shape, mine) for scope, mine in found.items()}
+    return {scope: sum_of(shape, mine, without) for scope, mine in found.items()}
 
 
 def _among(shape: Shape, columns: Sequence[str], values: Sequence[Scope]) -> ColumnElement[bool]:

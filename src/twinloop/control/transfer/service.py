@@ -83,12 +83,12 @@ class Transfer:
         following = shape.key_of(shown[-1]) if len(found) > limit else None
         return Page(Block(name, list(shape.columns), [list(row.values()) for row in shown]), following)
 
-    async def sums(self, who: Principal, name: str, scopes: Sequence[Scope]) -> list[Sum]:
-        """Count and digest of the rows of each scope."""
+    async def sums(self, who: Principal, name: str, scopes: Sequence[Scope], without: Sequence[str] = ()) -> list[Sum]:
+        """Count and digest of the rows of each scope, over all columns but some."""
         who.require(Role.admin)
         shape = _shape(name)
         _check_scopes(shape, None, scopes)
-        found = await self._store.read(lambda c: rows.sums(c, who.tenant, shape, scopes))
+        found = await self._store.read(lambda c: rows.sums(c, who.tenant, shape, scopes, without))
         return [found.get(tuple(scope), _NOTHING) for scope in scopes]
 
     async def sizes(self, who: Principal, digests: Sequence[str]) -> dict[str, int]:

@@ -159,11 +159,12 @@ def _json(value: Any, depth: int) -> str | None:
     return next((said for child in children if (said := _json(child, depth - 1)) is not None), None)
 
 
-def sum_of(shape: Shape, rows: Iterable[Mapping[str, Any]]) -> Sum:
-    """Count and digest of rows: in the order of their key, each as the JSON list of its values."""
+def sum_of(shape: Shape, rows: Iterable[Mapping[str, Any]], without: Sequence[str] = ()) -> Sum:
+    """Count and digest of rows: in the order of their key, each as the JSON list of its values in the other columns."""
     ordered = sorted(rows, key=shape.key_of)
+    columns = [name for name in shape.columns if name not in without]
     sha = hashlib.sha256()
     for row in ordered:
-        sha.update(_encode([row[name] for name in shape.columns]))
+        sha.update(_encode([row[name] for name in columns]))
         sha.update(b"\n")
     return Sum(len(ordered), f"sha256:{sha.hexdigest()}")

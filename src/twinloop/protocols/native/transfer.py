@@ -8,6 +8,7 @@ import msgspec
 from starlette.routing import Route
 
 from twinloop.control.transfer.imported import Describe, ImportedModel, ImportedVersion, Imports
+from twinloop.control.transfer.imported_traces import ImportedTrace, TraceImports, TraceSums
 from twinloop.control.transfer.model import Block, Outcome, Page, Sum
 from twinloop.control.transfer.service import Transfer
 from twinloop.protocols.http import Call, route
@@ -38,8 +39,11 @@ class PageQuery(msgspec.Struct, frozen=True):
 
 
 class SumsQuery(msgspec.Struct, frozen=True):
+    """``without`` are columns that do not count."""
+
     shape: str
-    scopes: Annotated[list[tuple[Value, ...]], msgspec.Meta(max_length=_SCOPES)]
+    without: list[str] = []
+    scopes: Annotated[list[tuple[Value, ...]], msgspec.Meta(max_length=_SCOPES)] = []
 
 
 class SizesQuery(msgspec.Struct, frozen=True):
@@ -56,6 +60,21 @@ class VersionsIn(msgspec.Struct, frozen=True):
     versions: Annotated[list[ImportedVersion], wire.Many]
 
 
+class TracesIn(msgspec.Struct, frozen=True):
+    origin: str
+    traces: Annotated[list[ImportedTrace], wire.Many]
+
+
+class TraceIds(msgspec.Struct, frozen=True):
+    ids: Annotated[list[str], wire.Many]
+
+
+class TraceSumList(msgspec.Struct, frozen=True):
+    """In the order of the ids; null for a trace that is not here."""
+
+    sums: list[TraceSums | None]
+
+
 class Sums(msgspec.Struct, frozen=True):
     sums: list[Sum]
 
@@ -64,7 +83,7 @@ class Sizes(msgspec.Struct, frozen=True):
     sizes: dict[str, int]
 
 
-def routes(transfer: Transfer, imports: Imports, describe: Describe) -> list[Route]:
+def routes(transfer: Transfer, imports: Imports, imported_traces: TraceImports, describe: Describe) -> list[Route]:
     async def rows(call: Call, body: Rows) -> Outcome:
         """Add rows in one transaction; what is there already is kept as it is."""
         return await transfer.put(call.who, body.blocks, body.derive)
@@ -75,7 +94,7 @@ def routes(transfer: Transfer, imports: Imports, describe: Describe) -> list[Rou
 
     async def sums(call: Call, body: SumsQuery) -> Sums:
         """How many rows each of some scopes has, and the digest of all of them."""
-        return Sums(await transfer.sums(call.who, body.shape, body.scopes))
+        return Sums(await transfer.sums(call.who, body.shape, body.scopes, body.without))
 
     async def sizes(call: Call, body: SizesQuery) -> Sizes:
         """Which of some digests are blobs here, with their size in bytes."""
@@ -89,6 +108,14 @@ def routes(transfer: Transfer, imports: Imports, describe: Describe) -> list[Rou
         """Versions of them, with their numbers."""
         return await imports.versions(call.who, body.origin, body.versions, describe)
 
+    async def traces(call: Call, body: TracesIn) -> Outcome:
+        """Traces of another system with their spans and assessments."""
+        return await imported_traces.put(call.who, body.origin, body.traces)
+
+    async def trace_sums(call: Call, body: TraceIds) -> TraceSumList:
+        """What some traces add up to."""
+        return TraceSumList(await imported_traces.sums(call.who, body.ids))
+
     at = "/api/v1/transfer"
     return [
         route(NATIVE, "POST", f"{at}/rows", rows, body=Rows, answer=Outcome, limit=_BODY),
@@ -97,4 +124,6 @@ def routes(transfer: Transfer, imports: Imports, describe: Describe) -> list[Rou
         route(NATIVE, "POST", f"{at}/sizes", sizes, body=SizesQuery, answer=Sizes),
         route(NATIVE, "POST", f"{at}/models", models, body=ModelsIn, answer=Outcome, limit=_BODY),
         route(NATIVE, "POST", f"{at}/versions", versions, body=VersionsIn, answer=Outcome, limit=_BODY),
+        route(NATIVE, "POST", f"{at}/traces", traces, body=TracesIn, answer=Outcome, limit=_BODY),
+        route(NATIVE, "POST", f"{at}/trace-sums", trace_sums, body=TraceIds, answer=TraceSumList),
     ]
