@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from twinloop.sdk import tables
 from twinloop.sdk.client import Client
 from twinloop.sdk.definitions import current_run_id
+from twinloop.sdk.tracking.context import innermost
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,6 +60,10 @@ class Data:
         return self._client.call("GET", "/api/v1/datasets/rows", query={"dataset": ref, "limit": limit})
 
     def arrow(self, ref: str) -> pa.Table:
-        """The whole dataset as an Arrow table, its rows in order."""
-        files = self.get(ref)["manifest"]["files"]
+        """The whole dataset as an Arrow table, its rows in order. Inside the block of a ``tl.run`` the run used it."""
+        revision = self.get(ref)
+        run = innermost()
+        if run is not None:
+            run.use(revision["ref"])
+        files = revision["manifest"]["files"]
         return tables.from_parquet([self._client.blobs.read(files[path]["digest"]) for path in sorted(files)])

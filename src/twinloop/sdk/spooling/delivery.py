@@ -79,9 +79,9 @@ class Delivery:
             return True
         self._pending = self._pending[len(batch) :]
         self.acknowledged = batch[-1].sequence
-        self._acknowledge(self.acknowledged)
         if rejected:
             self._told(rejected)
+        self._acknowledge(self.acknowledged)
         return True
 
     def skip_to(self, sequence: int) -> None:

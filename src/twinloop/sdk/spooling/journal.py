@@ -64,7 +64,7 @@ class Journal:
         self,
         folder: Path | None,
         header: Callable[[], bytes] = lambda: b"{}",
-        segment_bytes: int = SEGMENT_BYTES,
+        segment_bytes: int | None = None,
         held_bytes: int = HELD_BYTES,
     ) -> None:
         self.last = 0
@@ -75,7 +75,7 @@ class Journal:
         """Why records are being held in memory; empty when they are not."""
         self._folder = folder
         self._header = header
-        self._segment_bytes = segment_bytes
+        self._segment_bytes = SEGMENT_BYTES if segment_bytes is None else segment_bytes
         self._held_bytes = held_bytes
         self._lock = threading.Lock()
         self._fd = -1

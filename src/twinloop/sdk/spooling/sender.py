@@ -59,6 +59,7 @@ class Sender:
         self._changed = threading.Condition()
         self._wake = threading.Event()
         self._due = 0
+        self._seen = 0
         self._stopped = False
         self._thread = threading.Thread(target=self._work, name="twinloop-send", daemon=True)
 
@@ -107,11 +108,16 @@ class Sender:
                 self._give_up(error.message)
             except TwinloopError as error:
                 self._troubled(error.message)
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
+                pause = self._longer(pause)
             except Exception:
                 log.exception("Sending what was logged failed; it stays in the spool and is tried again.")
-                pause = min(pause * 2, _LONGEST_PAUSE_S)
+                pause = self._longer(pause)
         self._delivery.close()
+
+    def _longer(self, pause: float) -> float:
+        """Wait twice as long each time, but begin anew when something got through meanwhile."""
+        moved, self._seen = self._spool.acknowledged > self._seen, self._spool.acknowledged
+        return _POLL_S if moved else min(pause * 2, _LONGEST_PAUSE_S)
 
     def _round(self) -> None:
         """Send until nothing is waiting."""

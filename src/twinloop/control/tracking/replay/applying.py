@@ -15,7 +15,7 @@ from sqlalchemy.exc import DataError, IntegrityError, InterfaceError
 from twinloop.control.artifacts import repository as artifact_rows
 from twinloop.control.artifacts.flags import flag_of
 from twinloop.control.artifacts.model import Artifact as Kept
-from twinloop.control.artifacts.paths import check_path
+from twinloop.control.artifacts.paths import check_path, place_of
 from twinloop.control.lineage import repository as lineage
 from twinloop.control.lineage.model import Link, Node
 from twinloop.control.security.model import Principal
@@ -61,7 +61,6 @@ _MESSAGE = 1000
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
 _UNFIT = (DataError, IntegrityError, InterfaceError, OverflowError, ValueError)
 """What a database says of a value it cannot hold; any other trouble is not the value's fault, and fails the whole batch."""
-ARTIFACTS = "mlflow-artifacts:/"
 PARENT_TAG = "mlflow.parentRunId"
 CONTEXT_TAG = "mlflow.data.context"
 
@@ -235,10 +234,8 @@ class Applying:
         stored = self._stored.get(operation.digest)
         if stored is None:
             raise NotFound(f"The bytes of {operation.path} have not arrived. Log the artifact again.")
-        uri = repository.artifact_uri(self._connection, self._tenant, operation.run)
-        if not uri.startswith(ARTIFACTS):
-            raise InvalidInput(f"The artifacts of this run are kept at {uri}, where Twinloop does not write.")
-        path = check_path(f"{uri.removeprefix(ARTIFACTS)}/{check_path(operation.path)}")
+        folder = place_of(repository.artifact_uri(self._connection, self._tenant, operation.run))
+        path = check_path(f"{folder}/{check_path(operation.path)}")
         made = Kept(path, stored.size, Digest(operation.digest), False, self._now_ms, flag_of(path, stored.head))
         artifact_rows.put(self._connection, self._tenant, made)
 
