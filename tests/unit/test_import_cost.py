@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -62,6 +63,17 @@ def test_importing_twinloop_imports_no_engine_and_no_server(program: str) -> Non
 def test_connecting_to_a_server_imports_no_engine_and_no_server() -> None:
     program = IMPORTED.format("import twinloop; twinloop.connect('http://127.0.0.1:9').close()")
     assert not modules(program) & (HEAVY | SERVING)
+
+
+def test_logging_a_run_imports_no_engine_and_no_server(tmp_path: Path) -> None:
+    program = (
+        "import sys, time, twinloop as tl; run = tl.run(); run.log(loss=1); run.artifact(b'x', 'x'); time.sleep(0.5);"
+        "print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", program]
+    environ = {"TWINLOOP_URL": "http://127.0.0.1:9", "TWINLOOP_SPOOL": str(tmp_path), "TWINLOOP_EXIT_WAIT_S": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120, env=os.environ | environ)
+    assert not set(done.stdout.split()) & (HEAVY | SERVING)
 
 
 def test_a_server_starts_on_a_migrated_home_without_any_engine(tmp_path: Path) -> None:

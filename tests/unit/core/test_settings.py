@@ -21,6 +21,7 @@ def test_the_environment_is_read_and_an_argument_goes_before_it() -> None:
         ("TWINLOOP_PORT", "many"),
         ("TWINLOOP_PORT", "70000"),
         ("TWINLOOP_DEADLINE_S", "0"),
+        ("TWINLOOP_EXIT_WAIT_S", "-1"),
         ("TWINLOOP_LOG_LEVEL", "loud"),
         ("TWINLOOP_PROT", "1"),
     ],
