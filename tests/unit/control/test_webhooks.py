@@ -248,7 +248,7 @@ async def test_what_happens_while_nobody_sends_is_sent_by_the_next_process(place
 
 async def test_a_delivery_cut_off_by_a_crash_is_sent_again_under_its_id(place: Place) -> None:
     def never(request: Received) -> tuple[int, dict[str, str]]:
-        time.sleep(0.5)
+        time.sleep(2 if len(receiver.received) == 1 else 0)
         return 200, {}
 
     first = place.webhooks()
@@ -426,3 +426,19 @@ async def test_pages_of_webhooks_neither_repeat_nor_skip(webhooks: Webhooks) -> 
         if (token := page.next) is None:
             break
     assert sorted(found) == sorted(made)
+
+
+async def test_a_receiver_that_is_answering_when_the_server_stops_is_not_called_again(place: Place) -> None:
+    def slowly(request: Received) -> tuple[int, dict[str, str]]:
+        time.sleep(0.3)
+        return 200, {}
+
+    first = place.webhooks()
+    await first.open()
+    with Receiver(slowly) as receiver:
+        hook = await first.create(LOCAL_ADMIN, draft(receiver))
+        await place.register("a", "b")
+        await came(receiver, 1)
+        await first.aclose()
+        states = [item.state for item in await first.deliveries(LOCAL_ADMIN, hook.id)]
+        assert sorted(states) == ["delivered", "pending"]

@@ -31,6 +31,7 @@ log = logging.getLogger("twinloop.webhooks")
 
 _LOOK_S = 5.0
 _PAUSE_S = 5.0
+_GRACE_S = 1.0
 _BATCH = 500
 _NOTE = 500
 _KEPT_NS = 30 * 24 * 3600 * 1_000_000_000
@@ -74,6 +75,7 @@ class Dispatcher:
         self._nudged = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._tidied_ns = 0
+        self._closing = False
 
     def open(self) -> None:
         self._task = asyncio.create_task(self._run(), name="twinloop-webhooks")
@@ -83,15 +85,20 @@ class Dispatcher:
         self._nudged.set()
 
     async def aclose(self) -> None:
-        """Stop at once: what is under way is sent again by the next process."""
-        tasks = [task for task in (self._task, *self._lines.values()) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Stop. A receiver that is being called has a moment to answer; otherwise the next process calls it again."""
+        self._closing = True
+        lines = list(self._lines.values())
+        if self._task is not None:
+            self._task.cancel()
+        if lines:
+            await asyncio.wait(lines, timeout=_GRACE_S)
+        for line in lines:
+            line.cancel()
+        await asyncio.gather(*lines, *([self._task] if self._task is not None else ()), return_exceptions=True)
         await self._sender.aclose()
 
     async def _run(self) -> None:
-        while True:
+        while not self._closing:
             wait: float | None = _PAUSE_S
             try:
                 wait = await self._round()
@@ -100,7 +107,8 @@ class Dispatcher:
             except Exception:
                 log.exception("Webhooks wait: something unforeseen went wrong")
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._nudged.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._nudged.wait()
             self._nudged.clear()
 
     async def _round(self) -> float | None:
@@ -155,7 +163,7 @@ class Dispatcher:
     async def _serve(self, tenant: str, webhook: str) -> None:
         """Send what is due to one webhook, oldest first, until nothing is."""
         try:
-            while True:
+            while not self._closing:
                 parcel = await self._store.read(
                     lambda c: repository.next_parcel(c, tenant, webhook, self._clock.now_ns())
                 )
