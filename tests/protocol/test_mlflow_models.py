@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -68,6 +71,25 @@ def test_open_inference_describes_and_asks_it(client: Client, told: Any) -> None
             given.set_data_from_numpy(rows, binary_data=binary)
             answer = asking.infer("booster", [given]).as_numpy("prediction")
             np.testing.assert_array_equal(answer, np.array(told["answers"]["booster"], np.float32))
+
+
+def test_an_onnx_graph_with_its_tensors_beside_it(client: Client, url: str, tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    pytest.importorskip("onnxruntime")
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT.parent / "log_onnx.py")],
+        env=peer.environment(MLFLOW_TRACKING_URI=url),
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    told = json.loads(done.stdout.strip().splitlines()[-1])
+    assert len(told["files"]) == 2
+    release(client, "graph")
+    found = [row["prediction"] for row in predict(client, "graph", [{"input": row} for row in told["rows"]])]
+    np.testing.assert_allclose(found, told["scores"], rtol=1e-6)
 
 
 def test_a_regressor_without_a_signature_is_asked_by_what_it_says_itself(client: Client, told: Any) -> None:

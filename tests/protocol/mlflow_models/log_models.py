@@ -27,20 +27,21 @@ booster = xgboost.train({"objective": "multi:softprob", "num_class": 3}, xgboost
 regressor = xgboost.XGBRegressor(n_estimators=6).fit(matrix, matrix[:, 0] * 2)
 pipeline = make_pipeline(StandardScaler(), LogisticRegression()).fit(frame, target)
 
+quick = {"pip_requirements": ["mlflow"]}  # found by starting another Python otherwise
+table = infer_signature(frame, classifier.predict(frame))
+probabilities = infer_signature(matrix, booster.predict(xgboost.DMatrix(matrix)))
+wrong = infer_signature(frame, np.array(["setosa", "virginica"]))
+
 with mlflow.start_run():
     mlflow.xgboost.log_model(classifier, name="a", input_example=frame.head(3), registered_model_name="classifier")
-    mlflow.xgboost.log_model(
-        booster,
-        name="b",
-        signature=infer_signature(matrix, booster.predict(xgboost.DMatrix(matrix))),
-        registered_model_name="booster",
+    mlflow.xgboost.log_model(booster, name="b", signature=probabilities, registered_model_name="booster", **quick)
+    mlflow.xgboost.log_model(regressor, name="c", model_format="json", registered_model_name="regressor", **quick)
+    mlflow.sklearn.log_model(pipeline, name="d", signature=table, registered_model_name="pipeline", **quick)
+    mlflow.sklearn.log_model(
+        pipeline, name="e", serialization_format="cloudpickle", registered_model_name="pickled", **quick
     )
-    mlflow.xgboost.log_model(regressor, name="c", model_format="json", registered_model_name="regressor")
-    mlflow.sklearn.log_model(pipeline, name="d", input_example=frame.head(3), registered_model_name="pipeline")
-    mlflow.sklearn.log_model(pipeline, name="e", serialization_format="cloudpickle", registered_model_name="pickled")
-    mlflow.pyfunc.log_model(name="f", python_model=Doubling(), registered_model_name="function")
-    wrong = infer_signature(frame, np.array(["setosa", "virginica"]))
-    mlflow.xgboost.log_model(classifier, name="g", signature=wrong, registered_model_name="misdeclared")
+    mlflow.pyfunc.log_model(name="f", python_model=Doubling(), registered_model_name="function", **quick)
+    mlflow.xgboost.log_model(classifier, name="g", signature=wrong, registered_model_name="misdeclared", **quick)
 
 mlflow.MlflowClient().set_registered_model_alias("classifier", "champion", 1)
 
