@@ -58,6 +58,14 @@ def test_a_classifier_answers_at_its_endpoint_what_its_client_was_answered(clien
     np.testing.assert_allclose([row["probabilities"] for row in found], told["chances"], rtol=1e-6)
 
 
+def test_a_copy_of_a_version_is_served_like_the_version(client: Client, told: Any) -> None:
+    release(client, "promoted")
+    found = predict(client, "promoted", told["rows"])
+    assert [row["prediction"] for row in found] == told["answers"]["classifier"]
+    original, copy = (client.revisions.get(f"model/{name}@1")["manifest"] for name in ("classifier", "promoted"))
+    assert (copy["files"], copy["load"]) == (original["files"], original["load"])
+
+
 def test_open_inference_describes_and_asks_it(client: Client, told: Any) -> None:
     triton = pytest.importorskip("tritonclient.http")
     release(client, "booster")

@@ -43,7 +43,9 @@ with mlflow.start_run():
     mlflow.pyfunc.log_model(name="f", python_model=Doubling(), registered_model_name="function", **quick)
     mlflow.xgboost.log_model(classifier, name="g", signature=wrong, registered_model_name="misdeclared", **quick)
 
-mlflow.MlflowClient().set_registered_model_alias("classifier", "champion", 1)
+client = mlflow.MlflowClient()
+client.set_registered_model_alias("classifier", "champion", 1)
+client.copy_model_version("models:/classifier/1", "promoted")
 
 answers = {}
 for name in ("classifier", "booster", "regressor", "pipeline", "pickled", "function", "misdeclared"):

@@ -25,20 +25,25 @@ PREFIX = "/api/2.0/mlflow"
 
 
 class Given(NamedTuple):
-    """What a client registers as a version of a card of ``kind``; for a prompt, the tags hold its text."""
+    """What a client registers as a version of a card of ``kind``; for a prompt, the tags hold its text.
+
+    ``storage`` is where the files are in the end, when ``source`` names another version.
+    """
 
     kind: str
     source: str
     run_id: str | None
     model_id: str | None
     tags: Mapping[str, str]
+    storage: str | None = None
 
 
 class Described(NamedTuple):
-    """What it is: a manifest that the kind accepts, and the revisions it was made from."""
+    """What it is: a manifest that the kind accepts, the revisions it was made from, and what lineage shows of it."""
 
     manifest: dict[str, Any]
     parents: tuple[Parent, ...] = ()
+    detail: dict[str, Any] | None = None
 
 
 class Describe(Protocol):

@@ -43,7 +43,8 @@ class VersionHandlers:
         tags = checks.tags(request.tags)
         source = await self._source(call.who, given, request, translate.kind_of(tags))
         card = (await self._registry.cards.get(call.who, which)).card
-        described = await self._describe(call.who, Given(card.kind, source.uri, source.run_id, source.model_id, tags))
+        wish = Given(card.kind, source.uri, source.run_id, source.model_id, tags, source.storage)
+        described = await self._describe(call.who, wish)
         wanted = Wanted(
             described.manifest,
             described.parents,
@@ -52,6 +53,7 @@ class VersionHandlers:
             fresh=True,
             description=request.description or "",
             tags=tags,
+            detail=described.detail,
         )
         made = await self._registry.add_version(call.who, which, card.kind, wanted)
         if source.model_id:
