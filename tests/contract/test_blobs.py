@@ -13,7 +13,7 @@ import pytest
 from tests import buckets
 from twinloop.backends.loading import open_backend
 from twinloop.backends.local_fs import LocalBlobs
-from twinloop.control.store.ports import Blobs
+from twinloop.control.store.ports import BlobRef, Blobs, Slot
 from twinloop.core.digests import Digest, digest_bytes
 from twinloop.core.errors import InvalidInput, NotFound, StorageCorrupt
 
@@ -248,7 +248,7 @@ async def test_a_large_blob_passes_in_constant_memory(blobs: Blobs) -> None:
 
 async def test_parts_are_joined_in_the_order_given(blobs: Blobs, place: Place) -> None:
     parts = [b"a" * MIB, b"b" * 10, b""]
-    kept = [(n, (await blobs.put_part("up-1", n, stream(parts[n]))).digest) for n in (2, 0, 1)]
+    kept = [(n, await blobs.put_part("up-1", n, stream(parts[n]))) for n in (2, 0, 1)]
     whole = await blobs.join_parts("up-1", sorted(kept), digest_bytes(b"".join(parts)))
     assert await read(blobs, whole.digest) == b"".join(parts)
     again = await blobs.join_parts("up-1", sorted(kept))
@@ -256,29 +256,64 @@ async def test_parts_are_joined_in_the_order_given(blobs: Blobs, place: Place) -
     assert place.stored() == whole.size
 
 
+@pytest.mark.parametrize("announced", [True, False])
+async def test_parts_in_their_places_are_joined_without_a_copy(
+    blobs: Blobs, place: Place, tmp_path: Path, announced: bool
+) -> None:
+    data = bytes(range(256)) * (3 * MIB // 256)
+    slots = {1: Slot(0, MIB), 2: Slot(MIB, MIB), 3: Slot(2 * MIB, MIB - 7)}
+    bodies = {n: data[slot.start : slot.start + slot.size] for n, slot in slots.items()}
+    for n in (3, 1):
+        await blobs.put_part("up-1", n, stream(bodies[n]), slots[n])
+    await blobs.put_part("up-1", 2, stream(b"x" * MIB), slots[2])
+    kept = [(n, await blobs.put_part("up-1", n, stream(bodies[n]), slots[n])) for n in (1, 2, 3)]
+    assert sum(file.stat().st_size for file in files(tmp_path)) == 3 * MIB - 7
+    whole = await blobs.join_parts("up-1", kept, digest_bytes(data[:-7]) if announced else None)
+    assert await read(blobs, whole.digest) == data[:-7]
+    await blobs.drop_parts("up-1")
+    assert place.stored() == whole.size
+
+
+async def test_bytes_that_do_not_fill_their_place_touch_no_other(blobs: Blobs) -> None:
+    first = await blobs.put_part("up-1", 1, stream(b"a" * 10), Slot(0, 10))
+    second = await blobs.put_part("up-1", 2, stream(b"b" * 10), Slot(10, 10))
+    for body in (b"c" * 9, b"c" * 11, b"c" * (3 * MIB)):
+        with pytest.raises(InvalidInput, match="this part must have"):
+            await blobs.put_part("up-1", 1, stream(body), Slot(0, 10))
+    await blobs.put_part("up-1", 1, stream(b"a" * 10), Slot(0, 10))
+    whole = await blobs.join_parts("up-1", [(1, first), (2, second)])
+    assert await read(blobs, whole.digest) == b"a" * 10 + b"b" * 10
+
+
 async def test_parts_are_found_again_by_the_next_process(blobs: Blobs, place: Place) -> None:
-    first = (1, (await blobs.put_part("up-1", 1, stream(b"one"))).digest)
+    first = (1, await blobs.put_part("up-1", 1, stream(b"one")))
     later = place.open()
     assert list(await later.uploads()) == ["up-1"]
-    second = (2, (await later.put_part("up-1", 2, stream(b"two"))).digest)
+    second = (2, await later.put_part("up-1", 2, stream(b"two")))
     assert await read(later, (await later.join_parts("up-1", [first, second])).digest) == b"onetwo"
 
 
 async def test_a_part_that_is_replaced_leaves_the_one_named(blobs: Blobs) -> None:
-    old = (await blobs.put_part("up-1", 1, stream(b"old"))).digest
-    new = (await blobs.put_part("up-1", 1, stream(b"new"))).digest
-    for digest in (old, new):
-        assert (await blobs.join_parts("up-1", [(1, digest)])).digest == digest
+    old = await blobs.put_part("up-1", 1, stream(b"old"))
+    new = await blobs.put_part("up-1", 1, stream(b"new"))
+    for part in (old, new):
+        assert await blobs.join_parts("up-1", [(1, part)]) == part
 
 
-async def test_what_cannot_be_joined_leaves_nothing(blobs: Blobs, place: Place, tmp_path: Path) -> None:
-    part = (1, (await blobs.put_part("up-1", 1, stream(b"one"))).digest)
-    with pytest.raises(NotFound, match="part 2"):
-        await blobs.join_parts("up-1", [part, (2, digest_bytes(b"two"))])
+@pytest.mark.parametrize("slot", [None, Slot(0, 3)], ids=["beside", "in place"])
+async def test_what_cannot_be_joined_leaves_nothing(
+    blobs: Blobs, place: Place, tmp_path: Path, slot: Slot | None
+) -> None:
+    part = (1, await blobs.put_part("up-1", 1, stream(b"one"), slot))
+    with pytest.raises((NotFound, StorageCorrupt), match="part 2"):
+        await blobs.join_parts("up-1", [part, (2, BlobRef(digest_bytes(b"two"), 3))])
     with pytest.raises(InvalidInput, match="have the digest"):
         await blobs.join_parts("up-1", [part], digest_bytes(b"else"))
     [file] = files(tmp_path)
     file.write_bytes(b"eno")
+    with pytest.raises(StorageCorrupt, match="damaged"):
+        await blobs.join_parts("up-1", [part])
+    file.write_bytes(b"one and more")
     with pytest.raises(StorageCorrupt, match="damaged"):
         await blobs.join_parts("up-1", [part])
     assert place.stored() == 0

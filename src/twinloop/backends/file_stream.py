@@ -9,11 +9,13 @@ import os
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from twinloop.control.store.ports import Slot
 from twinloop.core.digests import Digest
-from twinloop.core.errors import StorageCorrupt, StorageFull, StorageUnreadable, TwinloopError
+from twinloop.core.errors import InvalidInput, StorageCorrupt, StorageFull, StorageUnreadable, TwinloopError
 
 CHUNK = 2**20
 """Bytes handed over at once. A hop to a thread costs some 50 µs; hashing and copying 1 MiB costs some 1,000."""
@@ -36,39 +38,67 @@ async def spooled(chunks: AsyncIterable[bytes], folder: Path) -> AsyncIterator[S
     Raises:
         StorageFull, StorageUnreadable: the folder cannot be written.
     """
-    writer = await asyncio.to_thread(_Writer, folder)
+    path, handle = await asyncio.to_thread(_temporary, folder)
+    writer = _Writer(path, handle)
     try:
-        batch: list[bytes] = []
-        waiting = 0
-        async for chunk in chunks:
-            batch.append(chunk)
-            waiting += len(chunk)
-            if waiting >= CHUNK:
-                await writer.free()
-                writer.begin(batch)
-                batch, waiting = [], 0
-        await writer.free()
-        writer.begin(batch, last=True)
-        await writer.free()
-        yield Spooled(writer.path, writer.digest, writer.size)
+        await _pass(chunks, writer, None)
+        yield writer.done
     finally:
-        await writer.close()
+        await writer.close(remove=True)
+
+
+async def write_slot(chunks: AsyncIterable[bytes], path: Path, slot: Slot) -> Digest:
+    """Write a stream into its place in a file, which is made if there is none, and sync it.
+
+    Raises:
+        InvalidInput: the stream has more or fewer bytes than the slot; no byte outside of it was touched.
+        StorageFull, StorageUnreadable: as ``spooled``.
+    """
+    with translated(path):
+        handle = await asyncio.to_thread(os.open, path, os.O_RDWR | os.O_CREAT, 0o600)
+    writer = _Writer(path, handle, slot.start)
+    try:
+        await _pass(chunks, writer, slot.size)
+        return writer.done.digest
+    finally:
+        await writer.close(remove=False)
+
+
+async def _pass(chunks: AsyncIterable[bytes], writer: _Writer, size: int | None) -> None:
+    """Write all chunks, which must have ``size`` bytes where that is given."""
+    batch: list[bytes] = []
+    waiting = total = 0
+    async for chunk in chunks:
+        total += len(chunk)
+        if size is not None and total > size:
+            raise InvalidInput(f"More bytes came than the {size} that this part must have. Send it again.")
+        batch.append(chunk)
+        waiting += len(chunk)
+        if waiting >= CHUNK:
+            await writer.free()
+            writer.begin(batch)
+            batch, waiting = [], 0
+    if size is not None and total < size:
+        raise InvalidInput(f"{total} bytes came, and this part must have {size}. Send it again.")
+    await writer.free()
+    writer.begin(batch, last=True)
+    await writer.free()
 
 
 class _Writer:
-    """A file under way. One thread at a time works on it; ``free`` waits until none does."""
+    """A file under way, written from ``start`` on. One thread at a time works on it; ``free`` waits until none does."""
 
-    def __init__(self, folder: Path) -> None:
-        self.size = 0
+    def __init__(self, path: Path, handle: int, start: int = 0) -> None:
+        self._path = path
+        self._handle = handle
+        self._start = start
+        self._size = 0
         self._sha = hashlib.sha256()
         self._job: asyncio.Future[None] | None = None
-        with translated(folder):
-            self._handle, name = tempfile.mkstemp(dir=folder)
-        self.path = Path(name)
 
     @property
-    def digest(self) -> Digest:
-        return Digest("sha256:" + self._sha.hexdigest())
+    def done(self) -> Spooled:
+        return Spooled(self._path, Digest("sha256:" + self._sha.hexdigest()), self._size)
 
     def begin(self, batch: list[bytes], *, last: bool = False) -> None:
         self._job = asyncio.get_running_loop().run_in_executor(None, self._write, batch, last)
@@ -78,22 +108,32 @@ class _Writer:
             await asyncio.shield(self._job)
             self._job = None
 
-    async def close(self) -> None:
-        """Close and remove the file, but not before a thread that still writes has ended: its number may be used again."""
-        await _finished(self._job, self._close)
+    async def close(self, *, remove: bool) -> None:
+        """Close the file, but not before a thread that still writes has ended: its number may be used again."""
+        await _finished(self._job, partial(self._close, remove))
 
-    def _close(self) -> None:
+    def _close(self, remove: bool) -> None:
         os.close(self._handle)
-        self.path.unlink(missing_ok=True)
+        if remove:
+            self._path.unlink(missing_ok=True)
 
     def _write(self, batch: list[bytes], last: bool) -> None:
-        with translated(self.path.parent):
+        with translated(self._path.parent):
             for chunk in batch:
                 self._sha.update(chunk)
-                write_all(self._handle, chunk)
-                self.size += len(chunk)
+                view = memoryview(chunk)
+                while view:
+                    written = os.pwrite(self._handle, view, self._start + self._size)
+                    self._size += written
+                    view = view[written:]
             if last:
                 os.fsync(self._handle)
+
+
+def _temporary(folder: Path) -> tuple[Path, int]:
+    with translated(folder):
+        handle, name = tempfile.mkstemp(dir=folder)
+    return Path(name), handle
 
 
 async def file_chunks(
@@ -152,27 +192,6 @@ class _Reader:
 
     def close(self) -> None:
         self._file.close()
-
-
-def digest_file(path: Path, into: int | None = None, sha: hashlib._Hash | None = None) -> tuple[Digest, int]:
-    """The digest and size of a file, read 256 KiB at a time: what is hashed is then still in the cache when it is copied.
-
-    With ``into`` its bytes are written to that descriptor too, and with ``sha`` they are hashed there as well.
-    """
-    own = hashlib.sha256()
-    size = 0
-    buffer = bytearray(2**18)
-    view = memoryview(buffer)
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
-            part = view[:count]
-            own.update(part)
-            if sha is not None:
-                sha.update(part)
-            if into is not None:
-                write_all(into, part)
-            size += count
-    return Digest("sha256:" + own.hexdigest()), size
 
 
 def write_all(handle: int, data: bytes | memoryview) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from twinloop.backends.file_stream import Spooled, file_chunks, spooled, sync_folder, translated
 from twinloop.backends.loading import folder_of
 from twinloop.backends.local_parts import LocalParts
-from twinloop.control.store.ports import BlobRef
+from twinloop.control.store.ports import BlobRef, Slot
 from twinloop.core.digests import Digest, parse_digest
 from twinloop.core.errors import InvalidInput, NotFound
 
@@ -54,13 +54,15 @@ class LocalBlobs:
             raise NotFound(f"There is no blob {digest}. Upload it with PUT /api/v1/blobs/{digest}")
         return path
 
-    async def put_part(self, upload: str, number: int, chunks: AsyncIterable[bytes]) -> BlobRef:
-        return await self._parts.put(upload, number, chunks)
+    async def put_part(
+        self, upload: str, number: int, chunks: AsyncIterable[bytes], slot: Slot | None = None
+    ) -> BlobRef:
+        return await self._parts.put(upload, number, chunks, slot)
 
     async def join_parts(
-        self, upload: str, parts: Sequence[tuple[int, Digest]], expected: Digest | None = None
+        self, upload: str, parts: Sequence[tuple[int, BlobRef]], expected: Digest | None = None
     ) -> BlobRef:
-        async with self._parts.joined(upload, parts) as whole:
+        async with self._parts.joined(upload, parts, verify=expected is None) as whole:
             return await self._keep(whole, expected)
 
     async def drop_parts(self, upload: str) -> None:

@@ -20,7 +20,7 @@ from twinloop.backends.file_cache import FileCache
 from twinloop.backends.file_stream import CHUNK, Spooled, file_chunks, spooled, translated
 from twinloop.backends.local_fs import check_expected
 from twinloop.backends.local_parts import LocalParts
-from twinloop.control.store.ports import BlobRef
+from twinloop.control.store.ports import BlobRef, Slot
 from twinloop.core.digests import Digest, parse_digest
 from twinloop.core.errors import (
     InvalidSettings,
@@ -102,13 +102,15 @@ class S3Blobs:
         async with spooled(self.open(digest), self._incoming) as whole:
             return await asyncio.to_thread(self._cache.keep, whole)
 
-    async def put_part(self, upload: str, number: int, chunks: AsyncIterable[bytes]) -> BlobRef:
-        return await self._parts.put(upload, number, chunks)
+    async def put_part(
+        self, upload: str, number: int, chunks: AsyncIterable[bytes], slot: Slot | None = None
+    ) -> BlobRef:
+        return await self._parts.put(upload, number, chunks, slot)
 
     async def join_parts(
-        self, upload: str, parts: Sequence[tuple[int, Digest]], expected: Digest | None = None
+        self, upload: str, parts: Sequence[tuple[int, BlobRef]], expected: Digest | None = None
     ) -> BlobRef:
-        async with self._parts.joined(upload, parts) as whole:
+        async with self._parts.joined(upload, parts, verify=expected is None) as whole:
             return await self._send(whole, expected)
 
     async def drop_parts(self, upload: str) -> None:

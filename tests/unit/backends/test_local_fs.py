@@ -36,7 +36,7 @@ async def test_what_an_earlier_process_left_unfinished_is_removed_but_not_its_pa
     (tmp_path / "incoming" / "half").write_bytes(b"half")
     later = LocalBlobs(tmp_path)
     assert list((tmp_path / "incoming").iterdir()) == []
-    assert (await later.join_parts("up", [(1, part.digest)])).digest == digest_bytes(b"part")
+    assert (await later.join_parts("up", [(1, part)])).digest == digest_bytes(b"part")
 
 
 async def test_reading_a_file_that_shrinks_says_that_it_is_damaged(tmp_path: Path) -> None:

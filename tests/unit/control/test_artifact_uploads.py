@@ -10,6 +10,7 @@ from twinloop.backends.local_fs import LocalBlobs
 from twinloop.backends.sqlite import open_store
 from twinloop.control.artifacts.service import Artifacts
 from twinloop.control.security.model import LOCAL_ADMIN, Principal, Role
+from twinloop.control.store.ports import BlobRef
 from twinloop.core.clock import ManualClock
 from twinloop.core.digests import digest_bytes
 from twinloop.core.errors import Conflict, Forbidden, InvalidInput, NotFound, Unauthenticated
@@ -28,7 +29,8 @@ class Opened:
         self.folder = folder
         self.clock = clock
         self.store = open_store(folder / "store.db")
-        self.artifacts = Artifacts(self.store, LocalBlobs(folder / "blobs"), clock)
+        self.blobs = LocalBlobs(folder / "blobs")
+        self.artifacts = Artifacts(self.store, self.blobs, clock)
         self.uploads = self.artifacts.uploads
 
     async def again(self) -> Opened:
@@ -104,7 +106,7 @@ async def test_an_upload_with_missing_parts_is_not_completed(opened: Opened) -> 
 
 async def test_a_part_of_another_size_is_refused_and_not_counted(opened: Opened) -> None:
     id = await opened.begin()
-    with pytest.raises(InvalidInput, match="must have 65536"):
+    with pytest.raises(InvalidInput, match="must have"):
         await opened.uploads.put_part(LOCAL_ADMIN, id, 1, stream(b"short"))
     with pytest.raises(InvalidInput, match="numbered from 1 to 3"):
         await opened.uploads.put_part(LOCAL_ADMIN, id, 4, stream(b""))
@@ -139,6 +141,55 @@ async def test_completing_twice_gives_the_same_answer(opened: Opened) -> None:
     assert first == second == await opened.uploads.complete(LOCAL_ADMIN, id)
     with pytest.raises(NotFound):
         await opened.put(id, 1)
+
+
+async def test_no_part_changes_while_the_upload_is_completed(opened: Opened) -> None:
+    id = await opened.begin()
+    await opened.put(id, 1, 2)
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[bytes]:
+        arrived.set()
+        await go_on.wait()
+        yield PARTS[3]
+
+    last = asyncio.create_task(opened.uploads.put_part(LOCAL_ADMIN, id, 3, slow()))
+    await arrived.wait()
+    completing = asyncio.create_task(opened.uploads.complete(LOCAL_ADMIN, id))
+    await asyncio.sleep(0.05)
+    with pytest.raises(Conflict, match="being completed"):
+        await opened.uploads.put_part(LOCAL_ADMIN, id, 1, stream(b"x" * PART))
+    go_on.set()
+    await last
+    assert (await completing).digest == digest_bytes(WHOLE)
+    assert await opened.read() == WHOLE
+
+
+async def test_a_part_that_breaks_off_while_it_replaces_another_must_be_sent_again(opened: Opened) -> None:
+    id = await opened.begin()
+    await opened.put(id, 1, 2, 3)
+
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        raise ConnectionResetError("gone")
+
+    with pytest.raises(ConnectionResetError):
+        await opened.uploads.put_part(LOCAL_ADMIN, id, 2, broken())
+    with pytest.raises(InvalidInput, match="missing: 2"):
+        await opened.uploads.complete(LOCAL_ADMIN, id)
+    await opened.put(id, 2)
+    await opened.uploads.complete(LOCAL_ADMIN, id)
+    assert await opened.read() == WHOLE
+
+
+async def test_completing_goes_on_where_a_crash_left_the_joined_file(opened: Opened) -> None:
+    id = await opened.begin()
+    await opened.put(id, 1, 2, 3)
+    found = await opened.uploads.get(LOCAL_ADMIN, id)
+    parts = [(part.number, BlobRef(part.digest, part.size)) for part in found.parts]
+    await opened.blobs.join_parts(id, parts)  # and the crash comes before this is written down
+    await opened.uploads.complete(LOCAL_ADMIN, id, digest_bytes(WHOLE))
+    assert await opened.read() == WHOLE
 
 
 async def test_an_aborted_upload_leaves_nothing(opened: Opened) -> None:

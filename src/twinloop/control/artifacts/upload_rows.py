@@ -82,6 +82,11 @@ def put_part(connection: Connection, tenant: str, id: str, part: Part, at_ms: in
     return bool(touched)
 
 
+def forget_part(connection: Connection, tenant: str, id: str, number: int) -> None:
+    mine = (parts.c.tenant == tenant, parts.c.upload == id, parts.c.number == number)
+    connection.execute(delete(parts).where(*mine))
+
+
 def finish(connection: Connection, tenant: str, id: str, digest: Digest, at_ms: int) -> None:
     """Mark an upload as complete. Its parts are joined and need no account any more."""
     mine = (uploads.c.tenant == tenant, uploads.c.id == id)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
@@ -11,10 +10,11 @@ from weakref import WeakValueDictionary
 from sqlalchemy import Connection
 
 from twinloop.control.artifacts import repository, upload_rows
+from twinloop.control.artifacts.gate import Gate
 from twinloop.control.artifacts.model import Artifact, Begun, Part, Upload
 from twinloop.control.artifacts.paths import check_path
 from twinloop.control.security.model import Principal, Role
-from twinloop.control.store.ports import Blobs, Store
+from twinloop.control.store.ports import BlobRef, Blobs, Slot, Store
 from twinloop.core.clock import Clock
 from twinloop.core.digests import Digest
 from twinloop.core.errors import InvalidInput, NotFound, Unauthenticated
@@ -43,8 +43,7 @@ class Uploads:
         self._blobs = blobs
         self._attach = attach
         self._clock = clock
-        # Completing is slow and may be asked for again meanwhile; the second one waits and is given the same answer.
-        self._completing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()
 
     async def begin(self, who: Principal, path: str, size: int | None = None, part_size: int | None = None) -> Begun:
         """Begin an upload to ``path``. With ``size``, parts have ``part_size`` bytes, 32 MiB unless given, but the last.
@@ -121,19 +120,18 @@ class Uploads:
             InvalidInput: parts are missing or others than named, or the file has another digest or size.
             Conflict: the path is a folder by now, or a part of it is a file.
         """
-        lock = self._completing.setdefault(id, asyncio.Lock())
-        async with lock:
+        await self.get(who, id)  # who may not complete it must not close its gate
+        async with self._gate(id).closed():
             upload = await self.get(who, id)
-            if upload.digest is None:
-                _check_parts(upload, named)
-                parts = [(part.number, part.digest) for part in upload.parts]
-                kept = await self._blobs.join_parts(id, parts, expected)
-                made = await self._attach(who, upload.path, kept.digest)
-                now = self._now_ms()
-                await self._store.write(lambda c: upload_rows.finish(c, who.tenant, id, kept.digest, now))
-                await self._blobs.drop_parts(id)
-                return made
-            return await self._attach(who, upload.path, upload.digest)
+            if upload.digest is not None:
+                return await self._attach(who, upload.path, upload.digest)
+            _check_parts(upload, named)
+            digest = await self._joined(upload, expected)
+            made = await self._attach(who, upload.path, digest)
+            now = self._now_ms()
+            await self._store.write(lambda c: upload_rows.finish(c, who.tenant, id, digest, now))
+            await self._blobs.drop_parts(id)
+            return made
 
     async def abort(self, who: Principal, id: str) -> None:
         """Forget an upload and its parts; nothing happens when there is none."""
@@ -155,15 +153,27 @@ class Uploads:
             raise InvalidInput(f"There is no part {number}: parts of this upload are numbered from 1 to {last}.")
         if upload.digest is not None:
             raise _gone(upload.id)
-        kept = await self._blobs.put_part(upload.id, number, chunks)
-        wanted = _size_of(upload, number)
-        if wanted is not None and kept.size != wanted:
-            raise InvalidInput(f"Part {number} has {kept.size} bytes and must have {wanted}. Send it again.")
-        part = Part(number, kept.size, kept.digest)
-        now = self._now_ms()
-        if not await self._store.write(lambda c: upload_rows.put_part(c, tenant, upload.id, part, now)):
-            raise _gone(upload.id)
-        return part
+        async with self._gate(upload.id).passing(number):
+            slot = _slot_of(upload, number)
+            if slot is not None:
+                # Its bytes are about to be written over, so that the part there may be is not there any more.
+                await self._store.write(lambda c: upload_rows.forget_part(c, tenant, upload.id, number))
+            kept = await self._blobs.put_part(upload.id, number, chunks, slot)
+            part = Part(number, kept.size, kept.digest)
+            now = self._now_ms()
+            if not await self._store.write(lambda c: upload_rows.put_part(c, tenant, upload.id, part, now)):
+                raise _gone(upload.id)
+            return part
+
+    async def _joined(self, upload: Upload, expected: Digest | None) -> Digest:
+        """The blob of all parts. An earlier attempt may have stored it and ended before that was written down."""
+        if expected is not None and upload.size is not None and await self._blobs.size(expected) == upload.size:
+            return expected
+        parts = [(part.number, BlobRef(part.digest, part.size)) for part in upload.parts]
+        return (await self._blobs.join_parts(upload.id, parts, expected)).digest
+
+    def _gate(self, id: str) -> Gate:
+        return self._gates.setdefault(id, Gate())
 
     def _now_ms(self) -> int:
         return self._clock.now_ns() // _MS
@@ -197,11 +207,12 @@ def _check_parts(upload: Upload, named: Mapping[int, str] | None) -> None:
         raise InvalidInput(f"Parts with other bytes are stored: {_few(other)}. Send them again.")
 
 
-def _size_of(upload: Upload, number: int) -> int | None:
-    """The bytes that a part must have, where the client said."""
-    if upload.size is None or upload.part_size is None or upload.part_count is None:
+def _slot_of(upload: Upload, number: int) -> Slot | None:
+    """Where a part lies, where the client said how large the file and its parts are."""
+    if upload.size is None or upload.part_size is None:
         return None
-    return upload.part_size if number < upload.part_count else upload.size - upload.part_size * (number - 1)
+    start = upload.part_size * (number - 1)
+    return Slot(start, min(upload.part_size, upload.size - start))
 
 
 def _few(numbers: list[int]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
@@ -39,6 +39,13 @@ class BlobRef(msgspec.Struct, frozen=True):
     """A stored blob: its digest and its size in bytes."""
 
     digest: Digest
+    size: int
+
+
+class Slot(NamedTuple):
+    """Where a part lies in its file: ``size`` bytes from ``start``."""
+
+    start: int
     size: int
 
 
@@ -77,18 +84,29 @@ class Blobs(Protocol):
         """A readable file with these bytes, for engines that take a path; never write to it. Raises NotFound."""
         ...
 
-    async def put_part(self, upload: str, number: int, chunks: AsyncIterable[bytes]) -> BlobRef:
-        """Keep a part of an upload; when this returns, it survives a power cut. Raises StorageFull."""
+    async def put_part(
+        self, upload: str, number: int, chunks: AsyncIterable[bytes], slot: Slot | None = None
+    ) -> BlobRef:
+        """Keep a part of an upload; when this returns, it survives a power cut.
+
+        Args:
+            slot: where the part lies, if that is known of all parts of this upload. They are then written where they
+                belong and joining copies nothing. A part sent again replaces the bytes of the one before as it comes.
+
+        Raises:
+            InvalidInput: the bytes do not fill the slot.
+            StorageFull: no space left.
+        """
         ...
 
     async def join_parts(
-        self, upload: str, parts: Sequence[tuple[int, Digest]], expected: Digest | None = None
+        self, upload: str, parts: Sequence[tuple[int, BlobRef]], expected: Digest | None = None
     ) -> BlobRef:
         """Store the parts, in the order given, as one blob. The parts stay until they are dropped.
 
         Raises:
-            NotFound: a part with this number and digest is not there.
-            StorageCorrupt: a part does not have its digest any more.
+            NotFound: a part is not there.
+            StorageCorrupt: a part does not have its digest any more; looked at unless the whole is ``expected``.
             InvalidInput, StorageFull: as ``put``.
         """
         ...
