@@ -39,7 +39,10 @@ class HttpSender:
         self._resolvers = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="twinloop-resolve")
 
     async def check(self, url: str) -> None:
-        """A host whose addresses cannot be found now may be found later; they are judged whenever something is sent."""
+        """A host whose addresses cannot be found now may be found later; they are judged whenever something is sent.
+
+        Over http it must be found now, because that is only for what the administrator named.
+        """
         target = self._target(url)
         if target.address is not None:
             return
@@ -47,6 +50,7 @@ class HttpSender:
             async with asyncio.timeout(_CHECK_S):
                 found = await self._resolve(target.host, 0)
         except (OSError, UnicodeError, TimeoutError):
+            self._reach.require_https(target)
             return
         self._reach.require(target, [_address(entry) for entry in found])
 

@@ -22,7 +22,7 @@ def declare(commands: Commands) -> None:
         "twinloop webhooks add deploys https://hooks.example/x --event release.promoted",
     )
     add.add_argument("name", help="what to call it")
-    add.add_argument("url", help="where to send to")
+    add.add_argument("receiver", metavar="URL", help="where to send to")
     add.add_argument("--event", action="append", required=True, help="what to tell; give it once for each event")
     add.add_argument("--secret", action="store_true", help="read a secret to sign with from standard input")
     webhooks.add("list", run_list, "List webhooks.")
@@ -47,7 +47,7 @@ def run_add(arguments: argparse.Namespace) -> int:
             'There is no secret on standard input. Give it like: printf %s "$SECRET" | twinloop webhooks add …'
         )
     with connected(arguments) as client:
-        made = client.webhooks.create(arguments.name, arguments.url, arguments.event, secret)
+        made = client.webhooks.create(arguments.name, arguments.receiver, arguments.event, secret)
     show(arguments, made, lambda hook: [hook["id"]])
     return 0
 

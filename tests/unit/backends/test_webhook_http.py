@@ -46,6 +46,11 @@ async def test_a_name_that_cannot_be_found_now_may_be_found_later(strict: HttpSe
         await strict.send("https://nobody.invalid/x", {}, b"{}")
 
 
+async def test_a_name_that_cannot_be_found_is_not_called_over_http(here: HttpSender) -> None:
+    with pytest.raises(InvalidInput, match="Invalid webhook URL scheme"):
+        await here.check("http://nobody.invalid/x")
+
+
 @pytest.mark.parametrize("host", ["①②⑦.0.0.1", "127。0。0。1", "example.com\\@127.0.0.1", "127.0.0.1\t"])
 async def test_two_readings_of_a_url_do_not_lead_past_the_rule(strict: HttpSender, host: str) -> None:
     with pytest.raises(Unavailable, match=r"non-public|canonical|scheme|hostname|user"):

@@ -77,6 +77,11 @@ class Reach:
             raise _not_https()
         return target
 
+    def require_https(self, target: Target) -> None:
+        """Raise InvalidInput for a host over http that is not named: where it leads cannot be told."""
+        if target.scheme != "https" and target.host not in self._hosts:
+            raise _not_https()
+
     def require(self, target: Target, addresses: Sequence[Address]) -> None:
         """Raise InvalidInput unless every address that the target's host stands for may be called."""
         if target.host in self._hosts:
