@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from twinloop.cli.arguments import Commands
 from twinloop.cli.connection import connected
-from twinloop.cli.output import progress, show
+from twinloop.cli.output import facts, progress, show
 from twinloop.core.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -49,16 +49,55 @@ def declare(commands: Commands) -> None:
     bring.add_argument("--username", help="of the MLflow server (default: MLFLOW_TRACKING_USERNAME)")
     bring.add_argument("--password", help="of the MLflow server (default: MLFLOW_TRACKING_PASSWORD)")
     bring.add_argument("--workspace", default="", help="of the MLflow server, where it has several")
+    away = commands.add(
+        "export",
+        run_export,
+        "Write a run, a model with all it came from, or everything, as one folder of open formats.",
+        "twinloop export model/churn@3 --to churn-3",
+    )
+    away.add_argument(
+        "what", help="everything, run/ID, or kind/name, kind/name@3, kind/name@alias with all its ancestry"
+    )
+    away.add_argument("--to", required=True, type=Path, metavar="FOLDER", help="a folder that is not there yet")
 
 
 def run_import(arguments: argparse.Namespace) -> int:
     if arguments.what == "mlflow" and arguments.uri:
         return _import_mlflow(arguments)
     if arguments.uri:
-        raise InvalidInput(
-            f"{arguments.what!r} is not something that {arguments.uri!r} can be. Write: import mlflow URI"
-        )
-    raise InvalidInput("Name what to import: mlflow with its URI, or an exported folder.")
+        raise InvalidInput(f"Only mlflow is imported by its URI, not {arguments.what[:60]!r}. Write: import mlflow URI")
+    return _import_folder(arguments)
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    from twinloop.sdk.transfer.exporting import Export
+    from twinloop.sdk.transfer.sink import Sink
+
+    with connected(arguments) as client:
+        index = Export(Sink(client), arguments.what, arguments.to, Seldom()).run(time.time_ns())
+    size = sum(file.size for file in index.files)
+    told = {
+        "folder": str(arguments.to),
+        "what": index.what,
+        "files": len(index.files),
+        "bytes": size,
+        "counts": index.counts,
+    }
+    show(arguments, told, lambda t: [f"{arguments.to}: {t['files']} files, {size} bytes", *facts(index.counts)])
+    return 0
+
+
+def _import_folder(arguments: argparse.Namespace) -> int:
+    from twinloop.sdk.transfer.bringing_back import BringBack
+    from twinloop.sdk.transfer.folder_reader import FolderReader
+    from twinloop.sdk.transfer.sink import Sink
+
+    folder = FolderReader(Path(arguments.what))
+    with connected(arguments) as client:
+        about = client.status()
+        target = f"{about['home']} ({about['tenant']})"
+        report = BringBack(folder, Sink(client), target=target, writing=not arguments.verify, progress=Seldom()).run()
+    return _tell(arguments, report)
 
 
 def _import_mlflow(arguments: argparse.Namespace) -> int:

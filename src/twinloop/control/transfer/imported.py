@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from sqlalchemy import Connection, select, update
@@ -62,6 +62,12 @@ Describe = Callable[[Principal, ImportedVersion], Awaitable[tuple[dict[str, Any]
 """Makes the manifest and the parents of a version. Raises InvalidInput when it is not what it says."""
 
 
+class Counts(Protocol):
+    """Told whether an item is new, and how much of other things came with it."""
+
+    def __call__(self, new: bool, **more: int) -> None: ...
+
+
 class Imports:
     """Takes registered models as they are elsewhere. What is here already is kept; what cannot be taken is refused."""
 
@@ -104,7 +110,8 @@ class Imports:
                 version = each[0]
                 key = [version.kind, version.title, version.number]
                 with counted(connection, outcome, "revisions", key) as done:
-                    done(self._version(connection, who, origin, *each))
+                    new, aliases = self._version(connection, who, origin, *each)
+                    done(new, aliases=aliases)
             return outcome
 
         return await self._store.write(work)
@@ -148,7 +155,8 @@ class Imports:
         version: ImportedVersion,
         manifest: dict[str, Any],
         parents: tuple[Parent, ...],
-    ) -> bool:
+    ) -> tuple[bool, int]:
+        """Whether the version is new, and how many aliases are."""
         card = card_rows.get(connection, who.tenant, self._registry.cards.titled(version.kind, version.title))
         if card.kind != version.kind:
             raise InvalidInput(f"{version.title[:100]!r} is a {card.kind} here and a {version.kind} there.")
@@ -161,8 +169,8 @@ class Imports:
                 raise InvalidInput(
                     f"{card.ref}@{version.number} is another version here. Numbers are never given twice."
                 )
-            _point(connection, Act(who.tenant, who.name, version.updated_ms * _MS, origin), card, version)
-            return False
+            act = Act(who.tenant, who.name, version.updated_ms * _MS, origin)
+            return False, _point(connection, act, card, version)
         act = Act(who.tenant, version.created_by or who.name, created, origin)
         wanted = Wanted(
             manifest,
@@ -179,8 +187,7 @@ class Imports:
         made = repository.add(connection, act, card, wanted).revision
         later = act._replace(by=who.name, at_ns=version.updated_ms * _MS)
         _note(connection, later, card, made, version)
-        _point(connection, later, card, version)
-        return True
+        return True, _point(connection, later, card, version)
 
 
 def _note(connection: Connection, act: Act, card: Card, made: Revision, version: ImportedVersion) -> None:
@@ -194,21 +201,24 @@ def _note(connection: Connection, act: Act, card: Card, made: Revision, version:
         event_rows.append(connection, act, (card.kind, card.name, card.title), "revision.deleted", made.number)
 
 
-def _point(connection: Connection, act: Act, card: Card, version: ImportedVersion) -> None:
-    """Set the aliases that are not set here yet."""
+def _point(connection: Connection, act: Act, card: Card, version: ImportedVersion) -> int:
+    """Set the aliases that are not set here yet; returns how many."""
     there = alias_rows.of_card(connection, act.tenant, card)
-    for alias in version.aliases:
-        if alias not in there:
-            alias_rows.move(connection, act, card, alias, version.number)
+    fresh = [alias for alias in version.aliases if alias not in there]
+    for alias in fresh:
+        alias_rows.move(connection, act, card, alias, version.number)
+    return len(fresh)
 
 
 @contextmanager
-def counted(connection: Connection, outcome: Outcome, what: str, key: list[Any]) -> Iterator[Callable[[bool], None]]:
-    """Takes one item whole or not at all; the block says whether it is new."""
+def counted(connection: Connection, outcome: Outcome, what: str, key: list[Any]) -> Iterator[Counts]:
+    """Takes one item whole or not at all; the block says whether it is new, and how much of what came with it."""
 
-    def done(new: bool) -> None:
+    def done(new: bool, **more: int) -> None:
         into = outcome.added if new else outcome.kept
         into[what] = into.get(what, 0) + 1
+        for name, count in more.items():
+            outcome.added[name] = outcome.added.get(name, 0) + count
 
     try:
         with connection.begin_nested():

@@ -90,11 +90,13 @@ class TraceImports:
                     if (trace.experiment,) not in experiments:
                         raise InvalidInput(f"There is no experiment {trace.experiment} here.")
                     new = key_of(trace.id) not in there
+                    tidy = clean(trace)
+                    said = len(tidy.assessments)
                     if new:
-                        self._add(connection, who, origin, clean(trace))
+                        self._add(connection, who, origin, tidy)
                     else:
-                        _add_said(connection, who.tenant, clean(trace))
-                    done(new)
+                        said = _add_said(connection, who.tenant, tidy)
+                    done(new, spans=len(tidy.spans) if new else 0, assessments=said)
             return outcome
 
         return await self._store.write(work)
@@ -260,13 +262,14 @@ def _links(trace: ImportedTrace) -> tuple[TraceLink, ...]:
     )
 
 
-def _add_said(connection: Connection, tenant: str, trace: ImportedTrace) -> None:
-    """Assessments that came after the trace was copied."""
+def _add_said(connection: Connection, tenant: str, trace: ImportedTrace) -> int:
+    """Assessments that came after the trace was copied; returns how many."""
     key = key_of(trace.id)
     there = {said.id for said in assessment_rows.of_traces(connection, tenant, [key]).get(key, ())}
-    for said in trace.assessments:
-        if said.id not in there:
-            assessment_rows.put(connection, tenant, said)
+    fresh = [said for said in trace.assessments if said.id not in there]
+    for said in fresh:
+        assessment_rows.put(connection, tenant, said)
+    return len(fresh)
 
 
 def _present(connection: Connection, tenant: str, ids: Sequence[str]) -> set[str]:

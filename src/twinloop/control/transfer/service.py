@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from twinloop.control.artifacts.flags import HEAD, flag_of
+from twinloop.control.artifacts.paths import join
 from twinloop.control.registry.ports import Kind
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Blobs, Store
@@ -26,8 +28,12 @@ _ORDER = {name: position for position, name in enumerate(SHAPES)}
 _ROWS = 50_000
 _SCOPES = 5_000
 
-Reload = Callable[[str, Sequence[str]], Awaitable[None]]
-"""Lets endpoints answer whose traffic has come in: a tenant, and their names."""
+TakeUp = Callable[[str, Sequence[str]], Awaitable[None]]
+"""Lets endpoints answer: of a tenant, those with these names."""
+
+
+async def _nobody(tenant: str, endpoints: Sequence[str]) -> None:
+    pass
 
 
 class Transfer:
@@ -38,6 +44,8 @@ class Transfer:
         self._blobs = blobs
         self._experiments = experiments
         self._kinds = kinds
+        self.take_up: TakeUp = _nobody
+        """Told of endpoints whose traffic has come in; nobody unless somebody asks to be."""
 
     async def put(self, who: Principal, blocks: Sequence[Block], derive_from: str = "") -> Outcome:
         """Add rows, in one transaction. A row that is there already is kept as it is; one that cannot be taken is refused.
@@ -58,7 +66,11 @@ class Transfer:
             good, bad = await self._check(shape, block)
             checked.append((shape, good))
             refused += bad
-        return await self._store.write(lambda c: _put(c, who.tenant, checked, refused, derive_from))
+        outcome = await self._store.write(lambda c: _put(c, who.tenant, checked, refused, derive_from))
+        if outcome.added.get("traffic"):
+            endpoints = [row["endpoint"] for shape, found in checked if shape.name == "traffic" for row in found]
+            await self.take_up(who.tenant, endpoints)
+        return outcome
 
     async def page(
         self,
@@ -113,13 +125,21 @@ class Transfer:
                 made = shape.checked(row)
                 if shape is registry.REVISIONS:
                     self._kind(made["kind"]).validate(made["manifest"])
-                if shape is others.ARTIFACTS and await self._blobs.size(Digest(made["digest"])) != made["size"]:
-                    raise InvalidInput(f"Its bytes are not here: there is no blob {made['digest']} of its size.")
+                if shape is others.ARTIFACTS:
+                    made["flag"] = await self._flag(made)
             except InvalidInput as error:
                 bad.append(Refusal(shape.name, [_short(value) for value in shape.key_of(row)], error.message))
             else:
                 good.append(made)
         return good, bad
+
+    async def _flag(self, row: Row) -> str | None:
+        """Why a file may be unsafe to load, told by its bytes and not by whoever sends the row."""
+        digest = Digest(row["digest"])
+        if await self._blobs.size(digest) != row["size"]:
+            raise InvalidInput(f"Its bytes are not here: there is no blob {digest} of its size.")
+        head = b"".join([chunk async for chunk in self._blobs.open(digest, 0, HEAD)])
+        return flag_of(join(row["folder"], row["name"]), head)
 
     def _kind(self, name: str) -> Kind:
         if name not in self._kinds:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any, get_args
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from twinloop.control.tracking.model import Lifecycle, ModelStatus, RunStatus
 from twinloop.control.tracking.names import check_experiment_name, check_key
@@ -96,6 +96,24 @@ def _tag(row: Row) -> None:
     check_key(row["key"], "tag key")
 
 
+def _write_experiments(connection: Connection, tenant: str, found: Sequence[Row]) -> int:
+    """Experiment 0 is made before anything can come in; while it holds nothing it becomes the one that comes."""
+    added = rows.insert(connection, tenant, _PLAIN_EXPERIMENTS, found)
+    for row in found:
+        if row["number"] == _DEFAULT and not _used(connection, tenant, _DEFAULT):
+            mine = (experiments.c.tenant == tenant, experiments.c.number == _DEFAULT)
+            connection.execute(update(experiments).where(*mine).values(row))
+    return added
+
+
+def _used(connection: Connection, tenant: str, number: int) -> bool:
+    for table in (runs, logged_models, experiment_tags):
+        mine = (table.c.tenant == tenant, table.c.experiment == number)
+        if connection.execute(select(table.c.experiment).where(*mine).limit(1)).first() is not None:
+            return True
+    return False
+
+
 def _write_runs(connection: Connection, tenant: str, found: Sequence[Row]) -> int:
     """Runs that are there stay as they are, except that one that was under way when it was carried may have ended since."""
     there = rows.keys(connection, tenant, _PLAIN_RUNS, [(row["id"],) for row in found])
@@ -111,7 +129,17 @@ def _write_runs(connection: Connection, tenant: str, found: Sequence[Row]) -> in
     return added
 
 
-EXPERIMENTS = Shape("experiments", experiments, ("number",), ("number",), check=_experiment, admit=_admit_experiments)
+_DEFAULT = 0
+_EXPERIMENTS: dict[str, Any] = {
+    "name": "experiments",
+    "table": experiments,
+    "key": ("number",),
+    "scope": ("number",),
+    "check": _experiment,
+    "admit": _admit_experiments,
+}
+_PLAIN_EXPERIMENTS = Shape(**_EXPERIMENTS)
+EXPERIMENTS = Shape(**_EXPERIMENTS, writer=_write_experiments)
 _IN_EXPERIMENT = Need(("experiment",), "experiments", ("number",))
 _OF_RUN = (Need(("run",), "runs", ("id",)),)
 _OF_MODEL = (Need(("model",), "logged_models", ("id",)),)

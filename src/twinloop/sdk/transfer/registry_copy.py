@@ -60,7 +60,7 @@ class RegistryCopy:
             {f"{v.title} {v.number}": _seen_version(v) for v in self._versions},
             {f"{title} @{alias}": {"number": number} for (title, alias), number in pointing.items()},
         )
-        added = self._sink.added["cards"], self._sink.added["revisions"], 0
+        added = (self._sink.added[name] for name in ("cards", "revisions", "aliases"))
         for tally, mine, theirs in zip(tallies, there, (cards, versions, aliases), strict=True):
             tally.compare(_sums(mine), _sums({name: theirs[name] for name in mine if name in theirs}))
         return [tally.line(count) for tally, count in zip(tallies, added, strict=True)]
