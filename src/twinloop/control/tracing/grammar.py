@@ -119,7 +119,9 @@ def parse_order(texts: Sequence[str]) -> tuple[Order, ...]:
             raise InvalidInput(f"Invalid identifier type '{entity}'. Order by attributes, tags or metadata.")
         direction = reader.take(_DIRECTION)
         if not reader.at_end():
-            raise reader.error("Invalid order_by clause", "Write: identifier ASC, or identifier DESC")
+            raise InvalidInput(
+                f"Invalid order_by clause '{text[:80]}'. Could not be parsed. Write: identifier ASC, or identifier DESC."
+            )
         named = ("metadata", SOURCE_RUN) if entity == "run" else (entity, key)
         orders.append(Order(*named, direction is None or direction.upper() == "ASC"))  # type: ignore[arg-type]
     if len({order[:2] for order in orders}) < len(orders):

@@ -20,7 +20,8 @@ def totals(row: Row[Any]) -> dict[str, str]:
     """Session, tokens and cost as the metadata that MLflow's clients read them from."""
     found = {} if row.session is None else {info.SESSION: row.session}
     for key, columns in ((info.TOKEN_USAGE, TOKENS), (info.COST, COSTS)):
-        values = {name: getattr(row, column) for name, column in columns.items() if getattr(row, column) is not None}
+        said = {name: getattr(row, column) for name, column in columns.items()}
+        values = {name: value for name, value in said.items() if value is not None}
         if values:
             found[key] = json.dumps(values)
     return found

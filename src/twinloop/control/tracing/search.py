@@ -42,6 +42,7 @@ from twinloop.control.tracing.tables import (
     traces,
 )
 from twinloop.control.tracing.tags import IN_STORE, NAME, SPANS
+from twinloop.control.tracing.usage import number
 from twinloop.core.errors import InvalidInput
 
 _MS = 1_000_000
@@ -287,9 +288,20 @@ class Search:
         if clause.comparator in ("<", "<=", ">", ">="):
             return and_(assessments.c.numeric.is_(True), self._compare(assessments.c.number, clause))
         if clause.comparator in ("=", "!="):
-            same = column.in_([clause.value, json.dumps(clause.value, ensure_ascii=False)])
+            same: ColumnElement[bool] = column.in_([clause.value, json.dumps(clause.value, ensure_ascii=False)])
+            value = _number(str(clause.value))
+            if value is not None:
+                same = or_(same, and_(assessments.c.numeric.is_(True), assessments.c.number == value))
             return same if clause.comparator == "=" else ~same
         return self._compare(column, clause)
+
+
+def _number(text: str) -> float | None:
+    """Clients send 3 as 3 or as 3.0; both are written either way."""
+    try:
+        return number(float(text))
+    except ValueError:
+        return None
 
 
 def _began(comparator: str, value: float) -> ColumnElement[bool]:

@@ -33,7 +33,7 @@ _QUEUE = 10_000
 _BATCH = 500
 _PAUSE_S = 0.25
 _LARGE = 200
-_PIECE = 50
+_PIECE = 400
 
 
 class _Emitted(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import string
 import time
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -14,11 +13,10 @@ from twinloop.protocols.otlp.decode import RawSpan
 
 _KINDS = ("unspecified", "internal", "server", "client", "producer", "consumer")
 _STATUSES: tuple[Status, ...] = ("unset", "ok", "error")
-_HEX = frozenset(string.hexdigits)
 _LATEST = 2**63
 
 
-_PIECE = 200
+_PIECE = 2000
 _OWN = ("telemetry.sdk.", "mlflow.")
 
 
@@ -61,10 +59,11 @@ def export(found: Iterable[RawSpan], principal: str, experiment: int | None = No
 
 
 def _problem(raw: RawSpan, first_ns: int) -> str:
-    for what, value, digits in (("trace id", raw.trace_id, 32), ("span id", raw.span_id, 16)):
-        if not _is_id(value, digits):
-            return f"The {what} {value[:40]!r} of span {raw.name[:60]!r} must have {digits} hex digits, not all zero."
-    if raw.parent_id and not (len(raw.parent_id) == 16 and _HEX.issuperset(raw.parent_id)):
+    if not _is_id(raw.trace_id, 32) or not _is_id(raw.span_id, 16):
+        wrong = "span" if _is_id(raw.trace_id, 32) else "trace"
+        value, digits = (raw.span_id, 16) if wrong == "span" else (raw.trace_id, 32)
+        return f"The {wrong} id {value[:40]!r} of span {raw.name[:60]!r} must have {digits} hex digits, not all zero."
+    if raw.parent_id.strip("0") and not _is_id(raw.parent_id, 16):
         return (
             f"The parent span id {raw.parent_id[:40]!r} of span {raw.name[:60]!r} must be empty or have 16 hex digits."
         )
@@ -76,7 +75,11 @@ def _problem(raw: RawSpan, first_ns: int) -> str:
 
 
 def _is_id(text: str, digits: int) -> bool:
-    return len(text) == digits and _HEX.issuperset(text) and text.strip("0") != ""
+    """Hex digits, not all zero. Blanks between bytes, which ``fromhex`` takes, leave too few of them."""
+    try:
+        return len(text) == digits and len(bytes.fromhex(text)) * 2 == digits and text.strip("0") != ""
+    except ValueError:
+        return False
 
 
 def _span(raw: RawSpan) -> Span:
