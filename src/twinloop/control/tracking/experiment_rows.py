@@ -111,17 +111,16 @@ def rename(connection: Connection, tenant: str, id: str, name: str, now_ms: int)
 
 
 def set_lifecycle(connection: Connection, tenant: str, id: str, lifecycle: str, now_ms: int) -> None:
-    """Delete an experiment with its runs, or restore it with the runs that were deleted with it."""
-    before = by_id(connection, tenant, id)
-    mine = (runs.c.tenant == tenant, runs.c.experiment == number_of(id))
-    if before.lifecycle != lifecycle:
-        if lifecycle == "deleted":
-            change = update(runs).where(*mine, runs.c.lifecycle == "active")
-            connection.execute(change.values(lifecycle="deleted", deleted_ms=now_ms))
-        else:
-            change = update(runs).where(*mine, runs.c.deleted_ms == before.updated_ms)
-            connection.execute(change.values(lifecycle="active", deleted_ms=None))
-        _update(connection, tenant, id, {"lifecycle": lifecycle, "updated_ms": now_ms})
+    """Delete an active experiment with its runs, or restore a deleted one with all of them, as MLflow does.
+
+    Raises NotFound also when it is deleted, or active, already.
+    """
+    if by_id(connection, tenant, id).lifecycle == lifecycle:
+        raise NotFound(f"No Experiment with id={number_of(id)} exists that is not {lifecycle} already.")
+    change = update(runs).where(runs.c.tenant == tenant, runs.c.experiment == number_of(id))
+    deleted_ms = now_ms if lifecycle == "deleted" else None
+    connection.execute(change.values(lifecycle=lifecycle, deleted_ms=deleted_ms))
+    _update(connection, tenant, id, {"lifecycle": lifecycle, "updated_ms": now_ms})
 
 
 def put_tags(connection: Connection, tenant: str, number: int, tags: Mapping[str, str]) -> None:
@@ -138,10 +137,6 @@ def remove_tag(connection: Connection, tenant: str, id: str, key: str) -> None:
     )
     if connection.execute(delete(experiment_tags).where(*mine)).rowcount == 0:
         raise NotFound(f"No tag with name: {key[:80]} in experiment with id {id}. Read the experiment to see its tags.")
-
-
-def touch(connection: Connection, tenant: str, id: str, now_ms: int) -> None:
-    _update(connection, tenant, id, {"updated_ms": now_ms})
 
 
 def _update(connection: Connection, tenant: str, id: str, values: Mapping[str, Any]) -> None:

@@ -11,12 +11,13 @@ from twinloop.control.store.ports import Store
 from twinloop.control.tracking import experiment_rows, grammar, points
 from twinloop.control.tracking.errors import NotActive
 from twinloop.control.tracking.model import Experiment, Page, Query
-from twinloop.control.tracking.names import EXPERIMENT_TAG_LIMIT, check_experiment_name, check_pairs
+from twinloop.control.tracking.names import EXPERIMENT_TAG_LIMIT, check_experiment_name, check_limit, check_pairs
 from twinloop.control.tracking.search import EXPERIMENT_SUBJECT, Search, number_of
 from twinloop.core.clock import Clock
-from twinloop.core.errors import Conflict, InvalidInput
+from twinloop.core.errors import Conflict
 
 _PAGE = 50_000
+_NEWEST = ("creation_time DESC", "experiment_id ASC")
 
 
 class Experiments:
@@ -67,10 +68,7 @@ class Experiments:
     async def search(self, who: Principal, query: Query) -> Page[Experiment]:
         """Newest first unless ``query.order`` says otherwise."""
         who.require(Role.viewer)
-        if not 1 <= query.limit <= _PAGE:
-            raise InvalidInput(
-                f"Invalid value {query.limit} for parameter 'max_results' supplied: It must be from 1 to {_PAGE}."
-            )
+        check_limit(query.limit, _PAGE)
         await self.ready(who.tenant)
         return await self._store.read(lambda c: _search(c, who.tenant, query))
 
@@ -94,12 +92,10 @@ class Experiments:
         who.require(Role.developer)
         check_pairs(tags, "tag", EXPERIMENT_TAG_LIMIT)
         await self.ready(who.tenant)
-        now = self._now()
 
         def work(connection: Connection) -> None:
             experiment_rows.require_active(connection, who.tenant, id)
             experiment_rows.put_tags(connection, who.tenant, number_of(id), tags)
-            experiment_rows.touch(connection, who.tenant, id, now)
 
         await self._store.write(work)
 
@@ -131,7 +127,7 @@ class Experiments:
 
 
 def _search(connection: Connection, tenant: str, query: Query) -> Page[Experiment]:
-    orders = grammar.parse_order(query.order, grammar.EXPERIMENTS)
+    orders = grammar.parse_order(query.order or _NEWEST, grammar.EXPERIMENTS)
     clauses = grammar.parse_filter(query.filter, grammar.EXPERIMENTS)
     search = Search(EXPERIMENT_SUBJECT, tenant, connection.dialect.name, orders)
     rows = connection.execute(search.page(clauses, query.view, query.limit + 1, query.token)).all()

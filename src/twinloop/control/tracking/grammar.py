@@ -191,6 +191,14 @@ class _Reader:
             raise self.error(_INVALID, "A comparison needs a number or a quoted string")
         entity, key = self._named(written)
         allowed = self._comparators(entity, key)
+        if comparator not in allowed and comparator in _PRESENCE:
+            raise InvalidInput(
+                f"IS NULL / IS NOT NULL is only supported for tags and params, not for {entity} {key!r}."
+            )
+        if comparator not in allowed and comparator in _LIST and entity == "attribute" and key in self._words.text:
+            raise InvalidInput(
+                f"Only {sorted(self._words.listed)} attributes support comparison with a list of quoted string values."
+            )
         if comparator not in allowed:
             raise InvalidInput(
                 f"Invalid comparator '{comparator}' for {entity} {key!r}. It takes one of: {', '.join(sorted(allowed))}."

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, select
 
 from twinloop.control.lineage import repository as lineage
 from twinloop.control.lineage.model import Link, Node
 from twinloop.control.store.sql import upsert
-from twinloop.control.tracking.model import CONTEXT_TAG, DatasetInput, DatasetSummary, model_node, run_node
+from twinloop.control.tracking.model import CONTEXT_TAG, PARENT_TAG, DatasetInput, DatasetSummary, model_node, run_node
 from twinloop.control.tracking.tables import run_inputs, run_models, runs
 
 _SUMMARIES = 1000
@@ -38,7 +38,7 @@ def put_inputs(
         for item in inputs
     ]
     upsert(connection, run_inputs, rows, ("tenant", "run", "name", "digest"))
-    links = [_link(connection, tenant, item, at_ns) for item in inputs]
+    links = list(dict.fromkeys(_link(connection, tenant, item, at_ns) for item in inputs))
     lineage.add_links(connection, tenant, run_node(run_id), links, at_ns)
 
 
@@ -56,6 +56,19 @@ def put_models_made(
     _put_models(connection, tenant, run_id, "output", models)
     for model, _ in models:
         lineage.add_links(connection, tenant, model_node(model), [Link("produced_by", run_node(run_id))], at_ns)
+
+
+def parent_links(tags: Mapping[str, str]) -> list[Link]:
+    """The edge of a nested run to the one it belongs to, which its tags name."""
+    parent = tags.get(PARENT_TAG)
+    return [Link("part_of", run_node(parent[:80]))] if parent else []
+
+
+def nest(connection: Connection, tenant: str, run_id: str, tags: Mapping[str, str], at_ns: int) -> None:
+    """Add the edge of a run that becomes a nested one."""
+    links = parent_links(tags)
+    if links:
+        lineage.add_links(connection, tenant, run_node(run_id), links, at_ns)
 
 
 def summaries(connection: Connection, tenant: str, experiments: Sequence[int]) -> list[DatasetSummary]:

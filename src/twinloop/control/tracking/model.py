@@ -19,6 +19,9 @@ RUN_NAME_TAG = "mlflow.runName"
 PARENT_TAG = "mlflow.parentRunId"
 """The tag that names the run a nested run belongs to."""
 
+MODELS_TAG = "mlflow.log-model.history"
+"""The tag in which old clients list the models they logged as files of a run."""
+
 CONTEXT_TAG = "mlflow.data.context"
 """The tag of a dataset input that says what the run used it for."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 import random
 import re
@@ -17,20 +18,28 @@ EXPERIMENT_TAG_LIMIT = 20_000
 EXPERIMENT_NAME_LIMIT = 500
 
 _KEY = re.compile(r"[/\w.\- :]+\Z")
+# Adjectives that MLflow gives runs too, for clients that look a name over.
 _FIRST = (
-    "amber",
+    "able",
     "bold",
-    "brisk",
+    "bright",
     "calm",
-    "clever",
-    "crisp",
-    "deft",
-    "early",
-    "fair",
-    "fleet",
-    "keen",
-    "lucid",
-    "quiet",
+    "clean",
+    "fearless",
+    "gentle",
+    "gifted",
+    "nimble",
+    "orderly",
+    "peaceful",
+    "persistent",
+    "polite",
+    "rare",
+    "silent",
+    "sincere",
+    "skillful",
+    "thoughtful",
+    "useful",
+    "wise",
 )
 _SECOND = (
     "alder",
@@ -57,19 +66,20 @@ def check_key(key: str, what: str) -> str:
         InvalidInput: empty, over 250 characters, a character outside letters, digits, ``_ - . : /`` and space, or a
             path that means another one (``a/../b``).
     """
+    where = f"Invalid value {json.dumps(key[:80])} for parameter '{'name' if what.startswith('metric') else 'key'}' supplied"
     if not _KEY.match(key):
         raise InvalidInput(
-            f"Invalid value {key[:80]!r} for parameter '{what}' supplied: Names may only contain alphanumerics, "
-            "underscores (_), dashes (-), periods (.), spaces ( ), colon(:) and slashes (/)."
+            f"{where}: Names may only contain alphanumerics, underscores (_), dashes (-), periods (.), spaces ( ), "
+            f"colon(:) and slashes (/). It is a {what}."
         )
     plain = posixpath.normpath(key)
     if plain != key or plain == "." or plain.startswith(("..", "/")):
         raise InvalidInput(
-            f"Invalid value {key[:80]!r} for parameter '{what}' supplied: Names may be treated as files in certain cases, "
-            f"and must not resolve to other names when treated as such. This name would resolve to {plain[:80]!r}."
+            f"{where}: Names may be treated as files in certain cases, and must not resolve to other names when treated "
+            f"as such. This name would resolve to {plain[:80]!r}. It is a {what}."
         )
     if len(key) > KEY_LIMIT:
-        raise InvalidInput(f"'{what}' exceeds the maximum length of {KEY_LIMIT} characters. Use a shorter one.")
+        raise InvalidInput(f"'key' exceeds the maximum length of {KEY_LIMIT} characters: a {what}. Use a shorter one.")
     return key
 
 
@@ -79,8 +89,32 @@ def check_pairs(pairs: Mapping[str, str], what: str, limit: int) -> None:
         check_key(key, f"{what} key")
         if len(value) > limit:
             raise InvalidInput(
-                f"The value of {what} {key!r} exceeds the maximum length of {limit} characters. Log long text as an artifact."
+                f"'value' exceeds the maximum length of {limit} characters: the {what} {key!r}. Log long text as an artifact."
             )
+
+
+def check_lengths(pairs: Mapping[str, str], limit: int) -> None:
+    """Check the lengths of tags that a client gives a new run, which may have any characters in their keys."""
+    for key, value in pairs.items():
+        if not key or len(key) > KEY_LIMIT:
+            raise InvalidInput(
+                f"'key' exceeds the maximum length of {KEY_LIMIT} characters, or is empty: {key[:80]!r}."
+            )
+        if len(value) > limit:
+            raise InvalidInput(f"'value' exceeds the maximum length of {limit} characters: the tag {key!r}.")
+
+
+def check_limit(limit: int, most: int) -> None:
+    """Check how many items a page may have. Raises InvalidInput."""
+    if limit < 1:
+        raise InvalidInput(
+            f"Invalid value {limit} for parameter 'max_results' supplied. It must be a positive integer, {most} at most."
+        )
+    if limit > most:
+        raise InvalidInput(
+            f"Invalid value {limit} for parameter 'max_results' supplied. It must be at most {most}. "
+            "Turn pages with the token of the page before."
+        )
 
 
 def check_experiment_name(name: str) -> str:
@@ -92,5 +126,5 @@ def check_experiment_name(name: str) -> str:
 
 
 def random_name() -> str:
-    """A name such as ``brisk-heron-412``; not unique."""
+    """A name such as ``calm-heron-412``; not unique."""
     return f"{random.choice(_FIRST)}-{random.choice(_SECOND)}-{random.randrange(1000)}"

@@ -108,13 +108,20 @@ def lifecycle(connection: Connection, tenant: str, run_id: str) -> str | None:
     return None if found is None else found.lifecycle
 
 
-def artifact_uri(connection: Connection, tenant: str, run_id: str) -> str:
-    """Where the artifacts of a run lie. Raises NotFound."""
-    query = select(runs.c.artifact_uri).where(runs.c.tenant == tenant, runs.c.id == run_id)
-    found = connection.execute(query).scalar()
+class Placed(NamedTuple):
+    """Where a run is: its experiment's number, and where its artifacts lie."""
+
+    experiment: int
+    artifact_uri: str
+
+
+def place(connection: Connection, tenant: str, run_id: str) -> Placed:
+    """Raises NotFound."""
+    query = select(runs.c.experiment, runs.c.artifact_uri).where(runs.c.tenant == tenant, runs.c.id == run_id)
+    found = connection.execute(query).first()
     if found is None:
         raise missing(run_id)
-    return str(found)
+    return Placed(*found)
 
 
 def reopen(connection: Connection, tenant: str, run_id: str) -> None:
@@ -216,9 +223,11 @@ def put_params(connection: Connection, tenant: str, run_id: str, params: Mapping
 
 
 def put_tags(connection: Connection, tenant: str, run_id: str, tags: Mapping[str, str]) -> None:
-    """Set tags; the tag that mirrors the name renames the run."""
-    _upsert_tags(connection, tenant, run_id, tags)
+    """Set tags; the tag that mirrors the name renames the run, and is left as it is by an empty name."""
     name = tags.get(RUN_NAME_TAG)
+    if name == "":
+        tags = {key: value for key, value in tags.items() if key != RUN_NAME_TAG}
+    _upsert_tags(connection, tenant, run_id, tags)
     if name:
         connection.execute(update(runs).where(runs.c.tenant == tenant, runs.c.id == run_id).values(name=name))
 

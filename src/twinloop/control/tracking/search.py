@@ -85,7 +85,7 @@ EXPERIMENT_SUBJECT = Subject(
         "last_update_time": experiments.c.updated_ms,
     },
     parts={"tag": (experiment_tags, experiment_tags.c.experiment)},
-    tie=((experiments.c.created_ms, False), (experiments.c.number, False)),
+    tie=((experiments.c.number, False),),
 )
 
 

@@ -3,31 +3,51 @@
 from __future__ import annotations
 
 import base64
+import json
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
 from twinloop.control.lineage import repository as lineage
-from twinloop.control.lineage.model import Link, Node
+from twinloop.control.lineage.model import Link
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
 from twinloop.control.tracking import experiment_rows, points, repository, run_search
+from twinloop.control.tracking.beginning import begin_run
 from twinloop.control.tracking.experiments import Experiments
+from twinloop.control.tracking.inputs import (
+    nest,
+    put_inputs,
+    put_models_made,
+    put_models_read,
+    summaries,
+)
+from twinloop.control.tracking.logged_models import LoggedModels
 from twinloop.control.tracking.model import (
     DEFAULT_EXPERIMENT,
+    MODELS_TAG,
     RUN_NAME_TAG,
     DatasetInput,
+    DatasetSummary,
     Metric,
     Page,
     Query,
     Run,
     RunChange,
-    describe,
     run_node,
 )
-from twinloop.control.tracking.names import PARAM_LIMIT, TAG_LIMIT, check_key, check_pairs, random_name
+from twinloop.control.tracking.names import (
+    PARAM_LIMIT,
+    TAG_LIMIT,
+    check_key,
+    check_lengths,
+    check_limit,
+    check_pairs,
+    random_name,
+)
 from twinloop.control.tracking.points import Cursor
 from twinloop.control.tracking.search import number_of
 from twinloop.core.clock import Clock, SystemClock
@@ -37,6 +57,7 @@ from twinloop.core.ids import new_id
 _RUNS = 50_000
 _POINTS = 1_000_000
 _BATCH = 10_000
+_RECORDED = 1_000_000
 _INT64 = 2**63
 
 
@@ -47,6 +68,7 @@ class Tracking:
         self._store = store
         self._clock = clock or SystemClock()
         self.experiments = Experiments(store, self._clock)
+        self.models = LoggedModels(store, self.experiments, self._clock)
 
     async def create(
         self,
@@ -144,9 +166,10 @@ class Tracking:
         if len(metrics) + len(given_params) + len(given_tags) > _BATCH:
             raise InvalidInput(f"A batch may hold {_BATCH} metrics, params and tags at most. Split it.")
         for point in metrics:
-            _check_point(point)
+            check_point(point)
         check_pairs(given_params, "param", PARAM_LIMIT)
         check_pairs(given_tags, "tag", TAG_LIMIT)
+        now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> None:
             repository.require_active(connection, who.tenant, run_id)
@@ -155,6 +178,21 @@ class Tracking:
                 repository.put_params(connection, who.tenant, run_id, given_params)
             if given_tags:
                 repository.put_tags(connection, who.tenant, run_id, given_tags)
+                nest(connection, who.tenant, run_id, given_tags, now_ns)
+
+        await self._store.write(work)
+
+    async def record_model(self, who: Principal, run_id: str, model: Mapping[str, Any]) -> None:
+        """Add what a client says of a model to the run's list of them, which is a tag."""
+        who.require(Role.developer)
+
+        def work(connection: Connection) -> None:
+            repository.require_active(connection, who.tenant, run_id)
+            before = repository.tag(connection, who.tenant, run_id, MODELS_TAG)
+            recorded = json.dumps([*(json.loads(before) if before else []), model])
+            if len(recorded) > _RECORDED:
+                raise InvalidInput(f"The models of a run may be described with {_RECORDED} characters at most.")
+            repository.put_tags(connection, who.tenant, run_id, {MODELS_TAG: recorded})
 
         await self._store.write(work)
 
@@ -168,15 +206,40 @@ class Tracking:
 
         await self._store.write(work)
 
-    async def add_inputs(self, who: Principal, run_id: str, inputs: Sequence[DatasetInput]) -> None:
-        """Say which datasets the run read, as its client describes them."""
+    async def add_inputs(
+        self, who: Principal, run_id: str, inputs: Sequence[DatasetInput] = (), models: Sequence[str] = ()
+    ) -> None:
+        """Say which datasets, as its client describes them, and which logged models the run read.
+
+        They become its parents in the lineage: a dataset that is registered here as the revision it is, any other as a
+        node of its own.
+        """
         who.require(Role.developer)
+        now_ns = self._clock.now_ns()
 
         def work(connection: Connection) -> None:
             repository.require_active(connection, who.tenant, run_id)
-            repository.put_inputs(connection, who.tenant, run_id, inputs)
+            put_inputs(connection, who.tenant, run_id, inputs, now_ns)
+            put_models_read(connection, who.tenant, run_id, models, now_ns)
 
         await self._store.write(work)
+
+    async def add_outputs(self, who: Principal, run_id: str, models: Sequence[tuple[str, int]]) -> None:
+        """Say which logged models the run made, each at a step of its training."""
+        who.require(Role.developer)
+        now_ns = self._clock.now_ns()
+
+        def work(connection: Connection) -> None:
+            repository.require_active(connection, who.tenant, run_id)
+            put_models_made(connection, who.tenant, run_id, models, now_ns)
+
+        await self._store.write(work)
+
+    async def datasets(self, who: Principal, experiment_ids: Sequence[str]) -> list[DatasetSummary]:
+        """The different datasets that runs of these experiments read, 1,000 at most."""
+        who.require(Role.viewer)
+        within = [number_of(id) for id in experiment_ids]
+        return await self._store.read(lambda c: summaries(c, who.tenant, within))
 
     async def consume(self, who: Principal, run_id: str, links: Sequence[Link]) -> None:
         """Add lineage edges from the run to the revisions it used."""
@@ -194,10 +257,7 @@ class Tracking:
     ) -> Page[Metric]:
         """Every point of one metric by time, step and value; none when the run has no such metric. Raises NotFound."""
         who.require(Role.viewer)
-        if not 1 <= limit <= _POINTS:
-            raise InvalidInput(
-                f"Invalid value {limit} for parameter 'max_results' supplied: It must be from 1 to {_POINTS}."
-            )
+        check_limit(limit, _POINTS)
         after = None if token is None else _cursor(token)
 
         def work(connection: Connection) -> Page[Metric]:
@@ -207,16 +267,38 @@ class Tracking:
 
         return await self._store.read(work)
 
+    async def histories(
+        self, who: Principal, run_ids: Sequence[str], key: str, limit: int
+    ) -> list[tuple[str, tuple[Metric, ...]]]:
+        """Points of one metric of several runs, ``limit`` in all, run after run by their ids."""
+        who.require(Role.viewer)
+
+        def work(connection: Connection) -> list[tuple[str, tuple[Metric, ...]]]:
+            found, left = [], limit
+            for run_id in sorted(set(run_ids)):
+                series, _ = points.history(connection, who.tenant, run_id, key, left) if left else ([], None)
+                found.append((run_id, tuple(series)))
+                left -= len(series)
+            return found
+
+        return await self._store.read(work)
+
+    async def samples(
+        self, who: Principal, run_ids: Sequence[str], key: str, most: int, steps: tuple[int, int] | None = None
+    ) -> list[tuple[str, tuple[Metric, ...]]]:
+        """At most ``most`` points of one metric of each run, evenly spread over all of them or those of ``steps``."""
+        who.require(Role.viewer)
+        return await self._store.read(
+            lambda c: [(id, tuple(points.sample(c, who.tenant, id, key, most, steps))) for id in run_ids]
+        )
+
     async def search(self, who: Principal, experiment_ids: Sequence[str], query: Query) -> Page[Run]:
         """Runs of these experiments, newest first unless ``query.order`` says otherwise.
 
         Runs that start or end while a client turns pages neither shift nor repeat the ones after.
         """
         who.require(Role.viewer)
-        if not 1 <= query.limit <= _RUNS:
-            raise InvalidInput(
-                f"Invalid value {query.limit} for parameter 'max_results' supplied: It must be from 1 to {_RUNS}."
-            )
+        check_limit(query.limit, _RUNS)
         within = [number_of(id) for id in experiment_ids]
         await self.experiments.ready(who.tenant)
         return await self._store.read(lambda c: run_search.search(c, who.tenant, within, query))
@@ -236,7 +318,7 @@ def _named(name: str | None, tags: Mapping[str, str]) -> tuple[str, dict[str, st
         )
     named = name or tagged or random_name()
     all_tags = {**tags, RUN_NAME_TAG: named}
-    check_pairs(all_tags, "tag", TAG_LIMIT)
+    check_lengths(all_tags, TAG_LIMIT)
     return named, all_tags
 
 
@@ -250,26 +332,10 @@ def _add(
     tags: dict[str, str],
 ) -> Run:
     place = experiment_rows.require_active(connection, who.tenant, experiment_id)
-    run_id = new_id()
-    run = Run(
-        id=run_id,
-        experiment_id=str(place.number),
-        name=name,
-        user=who.name if user is None else user,
-        status="RUNNING",
-        started_ms=started_ms,
-        ended_ms=None,
-        lifecycle="active",
-        artifact_uri=f"{place.artifact_location.rstrip('/')}/{run_id}/artifacts",
-        tags=tags,
-    )
-    repository.add_run(connection, who.tenant, run)
-    node = Node(run.node, "run", name, run_id, at_ns=started_ms * 1_000_000, detail=describe(run))
-    lineage.add(connection, who.tenant, node, ())
-    return run
+    return begin_run(connection, who, place, new_id(), name=name, user=user, started_ms=started_ms, tags=tags)
 
 
-def _check_point(point: Metric) -> None:
+def check_point(point: Metric) -> None:
     check_key(point.key, "metric key")
     if not 0 <= point.at_ms < _INT64:
         raise InvalidInput(

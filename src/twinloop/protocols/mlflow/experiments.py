@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from twinloop.control.tracking.experiments import Experiments
-from twinloop.core.errors import NotFound
+from twinloop.control.tracking.service import Tracking
+from twinloop.core.errors import InvalidInput, NotFound
 from twinloop.protocols.http import Call
 from twinloop.protocols.mlflow import translate, wire
 from twinloop.protocols.mlflow.endpoint import Endpoint
@@ -13,19 +13,22 @@ from twinloop.protocols.mlflow.request import read
 
 Json = dict[str, Any]
 _PREFIX = "/api/2.0/mlflow"
+_DATASETS_OF = 20
 
 
 class ExperimentHandlers:
     """One method per endpoint: decode, call one verb, encode."""
 
-    def __init__(self, experiments: Experiments) -> None:
-        self._experiments = experiments
+    def __init__(self, tracking: Tracking) -> None:
+        self._tracking = tracking
+        self._experiments = tracking.experiments
 
     async def create(self, call: Call) -> Json:
         """Make an experiment."""
         request = await read(call, wire.CreateExperiment)
         given = {pair.key: pair.value for pair in request.tags}
-        made = await self._experiments.create(call.who, request.name, given, request.artifact_location or None)
+        location = translate.artifact_location(request.artifact_location)
+        made = await self._experiments.create(call.who, request.name, given, location)
         return {"experiment_id": made.id}
 
     async def get(self, call: Call) -> Json:
@@ -77,10 +80,23 @@ class ExperimentHandlers:
         await self._experiments.delete_tag(call.who, request.experiment_id, request.key)
         return {}
 
+    async def search_datasets(self, call: Call) -> Json:
+        """The datasets that runs of experiments read."""
+        request = await read(call, wire.SearchDatasets)
+        if not request.experiment_ids:
+            raise InvalidInput("SearchDatasets request must specify at least one experiment_id.")
+        if len(request.experiment_ids) > _DATASETS_OF:
+            raise InvalidInput(
+                f"SearchDatasets request cannot specify more than {_DATASETS_OF} experiment_ids. "
+                f"Received {len(request.experiment_ids)} experiment_ids."
+            )
+        found = await self._tracking.datasets(call.who, request.experiment_ids)
+        return {"dataset_summaries": [translate.summary_json(item) for item in found]} if found else {}
 
-def endpoints(experiments: Experiments) -> list[Endpoint]:
+
+def endpoints(tracking: Tracking) -> list[Endpoint]:
     """What MLflow offers on experiments, the busiest first: paths are tried in order."""
-    handlers = ExperimentHandlers(experiments)
+    handlers = ExperimentHandlers(tracking)
     return [
         Endpoint("POST", f"{_PREFIX}/experiments/create", handlers.create),
         Endpoint("GET", f"{_PREFIX}/experiments/get", handlers.get),
@@ -92,4 +108,5 @@ def endpoints(experiments: Experiments) -> list[Endpoint]:
         Endpoint("POST", f"{_PREFIX}/experiments/restore", handlers.restore),
         Endpoint("POST", f"{_PREFIX}/experiments/set-experiment-tag", handlers.set_tag),
         Endpoint("POST", f"{_PREFIX}/experiments/delete-experiment-tag", handlers.delete_tag),
+        Endpoint("POST", f"{_PREFIX}/experiments/search-datasets", handlers.search_datasets),
     ]

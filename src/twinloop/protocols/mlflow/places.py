@@ -26,7 +26,11 @@ class TrackingPlaces:
         return None if found is None else found.location
 
     async def model(self, who: Principal, model_id: str) -> LoggedModel | None:
-        return None
+        try:
+            found = await self._tracking.models.get(who, model_id)
+        except NotFound:
+            return None
+        return LoggedModel(found.artifact_uri, found.run_id)
 
     async def registered(self, who: Principal, model_id: str, title: str, number: int) -> None:
-        return None
+        await self._tracking.models.note_version(who, model_id, title, number)

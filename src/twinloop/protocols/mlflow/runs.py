@@ -1,12 +1,14 @@
-"""Handlers of ``runs/…`` and ``metrics/…``."""
+"""Handlers of ``runs/…``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from twinloop.control.tracking.model import RunChange
+import msgspec
+
+from twinloop.control.tracking.model import DEFAULT_EXPERIMENT, Metric, RunChange
 from twinloop.control.tracking.service import Tracking
-from twinloop.core.errors import NotOffered
+from twinloop.core.errors import InvalidInput
 from twinloop.protocols.http import Call
 from twinloop.protocols.mlflow import translate, wire
 from twinloop.protocols.mlflow.endpoint import Endpoint
@@ -14,6 +16,8 @@ from twinloop.protocols.mlflow.request import read
 
 Json = dict[str, Any]
 _PREFIX = "/api/2.0/mlflow"
+_INPUTS_LIMIT = 64 * 2**20  # a dataset's profile alone may have 16 MB
+_MODEL_FIELDS = ("artifact_path", "flavors", "utc_time_created", "run_id")
 
 
 class RunHandlers:
@@ -25,13 +29,12 @@ class RunHandlers:
     async def create(self, call: Call) -> Json:
         """Start a run."""
         request = await read(call, wire.CreateRun)
-        started = None if request.start_time is None else translate.integer(request.start_time, "start_time")
         run = await self._tracking.create(
             call.who,
-            request.experiment_id,
+            request.experiment_id or DEFAULT_EXPERIMENT,
             name=request.run_name or None,
             user=request.user_id,
-            started_ms=started,
+            started_ms=request.start_time,
             tags=translate.tags(request.tags),
         )
         return {"run": translate.run_json(run)}
@@ -44,8 +47,7 @@ class RunHandlers:
     async def update(self, call: Call) -> Json:
         """Change a run's status, end or name."""
         request = await read(call, wire.UpdateRun)
-        ended = None if request.end_time is None else translate.integer(request.end_time, "end_time")
-        change = RunChange(request.status, ended, request.run_name or None)
+        change = RunChange(translate.status(request.status), request.end_time, request.run_name or None)
         run = await self._tracking.update(call.who, translate.run_id(request), change)
         return {"run_info": translate.run_info_json(run)}
 
@@ -70,7 +72,9 @@ class RunHandlers:
     async def log_metric(self, call: Call) -> Json:
         """Add one point of a metric."""
         request = await read(call, wire.LogMetric)
-        await self._tracking.log(call.who, translate.run_id(request), metrics=[translate.metric(request)])
+        about = (request.model_id or None, request.dataset_name or None, request.dataset_digest or None)
+        point = Metric(request.key, request.value, request.timestamp, request.step, *about)
+        await self._tracking.log(call.who, translate.run_id(request), metrics=[point])
         return {}
 
     async def log_param(self, call: Call) -> Json:
@@ -100,33 +104,44 @@ class RunHandlers:
         await self._tracking.log(
             call.who,
             translate.run_id(request),
-            metrics=[translate.metric(point) for point in request.metrics],
+            metrics=request.metrics,
             params=translate.params(request.params),
             tags=translate.tags(request.tags),
         )
         return {}
 
     async def log_inputs(self, call: Call) -> Json:
-        """Say which datasets a run read."""
+        """Say which datasets and logged models a run read."""
         request = await read(call, wire.LogInputs)
-        if request.models:
-            raise NotOffered(
-                "Logged models as run inputs are not offered yet. Log datasets alone, or set a tag instead."
-            )
-        inputs = [translate.dataset_input(item) for item in request.datasets]
-        await self._tracking.add_inputs(call.who, translate.run_id(request), inputs)
+        await self._tracking.add_inputs(
+            call.who,
+            translate.run_id(request),
+            translate.dataset_inputs(request.datasets),
+            [model.model_id for model in request.models],
+        )
         return {}
 
-    async def history(self, call: Call) -> Json:
-        """Every point of one metric."""
-        request = await read(call, wire.MetricHistory)
-        run_id, token = translate.run_id(request), request.page_token or None
-        if request.max_results is None:
-            page = await self._tracking.history(call.who, run_id, request.metric_key, token=token)
-        else:
-            limit = translate.integer(request.max_results, "max_results")
-            page = await self._tracking.history(call.who, run_id, request.metric_key, limit, token)
-        return translate.page_json("metrics", page, [translate.metric_json(point) for point in page.items])
+    async def log_outputs(self, call: Call) -> Json:
+        """Say which logged models a run made."""
+        request = await read(call, wire.LogOutputs)
+        made = [(model.model_id, model.step) for model in request.models]
+        await self._tracking.add_outputs(call.who, translate.run_id(request), made)
+        return {}
+
+    async def log_model(self, call: Call) -> Json:
+        """Add a model that lies among a run's files to the run's list of them."""
+        request = await read(call, wire.LogModel)
+        try:
+            model = msgspec.json.decode(request.model_json, type=dict[str, Any])
+        except msgspec.MsgspecError as error:
+            raise InvalidInput(
+                f"Malformed model info. \n {request.model_json[:500]} \n is not a valid JSON."
+            ) from error
+        missing = sorted(set(_MODEL_FIELDS) - model.keys())
+        if missing:
+            raise InvalidInput(f"Model json is missing mandatory fields: {missing}. Send the whole description.")
+        await self._tracking.record_model(call.who, translate.run_id(request), model)
+        return {}
 
 
 def endpoints(tracking: Tracking) -> list[Endpoint]:
@@ -144,6 +159,7 @@ def endpoints(tracking: Tracking) -> list[Endpoint]:
         Endpoint("POST", f"{_PREFIX}/runs/log-parameter", handlers.log_param),
         Endpoint("POST", f"{_PREFIX}/runs/set-tag", handlers.set_tag),
         Endpoint("POST", f"{_PREFIX}/runs/delete-tag", handlers.delete_tag),
-        Endpoint("POST", f"{_PREFIX}/runs/log-inputs", handlers.log_inputs),
-        Endpoint("GET", f"{_PREFIX}/metrics/get-history", handlers.history),
+        Endpoint("POST", f"{_PREFIX}/runs/log-inputs", handlers.log_inputs, _INPUTS_LIMIT),
+        Endpoint("POST", f"{_PREFIX}/runs/outputs", handlers.log_outputs),
+        Endpoint("POST", f"{_PREFIX}/runs/log-model", handlers.log_model),
     ]

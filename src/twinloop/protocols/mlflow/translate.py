@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
-from twinloop.control.tracking.model import DatasetInput, Experiment, Metric, Page, Query, Run, View
+import msgspec
+
+from twinloop.control.tracking.model import (
+    DatasetInput,
+    DatasetSummary,
+    Experiment,
+    Metric,
+    Page,
+    Query,
+    Run,
+    RunStatus,
+    View,
+)
 from twinloop.control.tracking.names import PARAM_LIMIT, TAG_LIMIT
 from twinloop.core.errors import InvalidInput
 from twinloop.protocols.mlflow import wire
 
-_VIEWS: dict[str, View] = {"ACTIVE_ONLY": "active", "DELETED_ONLY": "deleted", "ALL": "all"}
+_VIEWS: dict[str | int, View] = {
+    **dict.fromkeys(("ACTIVE_ONLY", 1, "1"), "active"),
+    **dict.fromkeys(("DELETED_ONLY", 2, "2"), "deleted"),
+    **dict.fromkeys(("ALL", 3, "3"), "all"),
+}
+_STATUSES: dict[int, RunStatus] = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+_LOCATION = 2048
+_DATASET = (
+    ("name", 500),
+    ("digest", 36),
+    ("source_type", 500),
+    ("source", 65_535),
+    ("schema", 1_048_575),
+    ("profile", 16_777_215),
+)
 _SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 _BATCH = (("metrics", 1000), ("params", 100), ("tags", 100))
 _BATCH_ALL = 1000
@@ -48,24 +77,34 @@ def run_id(request: wire.OfRun) -> str:
     return found
 
 
-def metric(point: wire.MetricPoint | wire.LogMetric) -> Metric:
-    return Metric(
-        key=point.key,
-        value=number(point.value, "value"),
-        at_ms=integer(point.timestamp, "timestamp"),
-        step=integer(point.step, "step"),
-        model_id=point.model_id or None,
-        dataset_name=point.dataset_name or None,
-        dataset_digest=point.dataset_digest or None,
-    )
+def artifact_location(written: str | None) -> str | None:
+    """Where an experiment's artifacts go; a local path is completed from the folder the server was started in.
+
+    Raises:
+        InvalidInput: it is too long, or has a fragment, parameters or a path upwards.
+    """
+    if not written:
+        return None
+    parts = urlparse(written)
+    if parts.fragment or parts.params:
+        raise InvalidInput("'artifact_location' URL can't include fragments or params.")
+    if written.startswith("runs:") or ".." in parts.query:
+        raise InvalidInput(f"Artifact location cannot be a runs:/ URI. Given: {written[:200]!r}")
+    if len(written) > _LOCATION:
+        raise InvalidInput(f"Invalid artifact path length. It cannot be greater than {_LOCATION} characters.")
+    if parts.scheme in ("", "file") and not parts.netloc and not parts.path.startswith("/"):
+        return parts._replace(path=(Path.cwd() / parts.path).as_posix()).geturl()
+    return written
 
 
 def params(pairs: Sequence[wire.Pair]) -> dict[str, str]:
     """Params by key, long values cut as MLflow does. Raises InvalidInput when a key comes twice."""
     found = {pair.key: pair.value[:PARAM_LIMIT] for pair in pairs}
     if len(found) < len(pairs):
+        twice = [key for key, count in Counter(pair.key for pair in pairs).items() if count > 1]
         raise InvalidInput(
-            "Duplicate parameter keys have been submitted. Please ensure the request contains only one param value per param key."
+            f"Duplicate parameter keys have been submitted: {twice[:20]}. Please ensure the request contains only one "
+            "param value per param key."
         )
     return found
 
@@ -88,13 +127,37 @@ def check_batch(batch: wire.LogBatch) -> None:
             )
 
 
-def dataset_input(given: wire.DatasetInput) -> DatasetInput:
+def dataset_inputs(given: Sequence[wire.DatasetInput]) -> list[DatasetInput]:
+    """Datasets that a run read, the first of those with equal name and digest."""
+    found: dict[tuple[str, str], DatasetInput] = {}
+    for item in map(_dataset_input, given):
+        found.setdefault((item.name, item.digest), item)
+    return list(found.values())
+
+
+def _dataset_input(given: wire.DatasetInput) -> DatasetInput:
+    own: dict[str, str] = {}
+    for tag in given.tags:
+        if not tag.key:
+            raise InvalidInput("InputTag key cannot be None. Name every tag of a dataset.")
+        if tag.value is None:
+            raise InvalidInput("InputTag value cannot be None. Give every tag of a dataset a value.")
+        _check_lengths((("key", tag.key, 255), ("value", tag.value, 500)))
+        own[tag.key] = tag.value
     data = given.dataset
-    for name, value, limit in (("name", data.name, 500), ("digest", data.digest, 36)):
-        if not value or len(value) > limit:
-            raise InvalidInput(f"Dataset {name} must have 1 to {limit} characters.")
-    own = {pair.key: pair.value for pair in given.tags}
+    if data is None:
+        raise InvalidInput("Dataset input must have a dataset associated with it.")
+    for name in ("name", "digest", "source_type", "source"):
+        if not getattr(data, name):
+            raise InvalidInput(f"Dataset {name} cannot be None. Describe the dataset with it.")
+    _check_lengths((name, getattr(data, name) or "", limit) for name, limit in _DATASET)
     return DatasetInput(data.name, data.digest, data.source_type, data.source, data.schema, data.profile, own)
+
+
+def _check_lengths(given: Iterable[tuple[str, str, int]]) -> None:
+    for name, value, limit in given:
+        if len(value) > limit:
+            raise InvalidInput(f"'{name}' exceeds the maximum length of {limit} characters. Shorten it.")
 
 
 def runs_query(request: wire.SearchRuns) -> Query:
@@ -110,7 +173,7 @@ def _query(request: wire.SearchRuns | wire.SearchExperiments, view: View) -> Que
         filter=request.filter or "",
         order=tuple(request.order_by),
         view=view,
-        limit=integer(request.max_results, "max_results"),
+        limit=request.max_results,
         token=request.page_token or None,
     )
 
@@ -129,6 +192,10 @@ def experiment_json(experiment: Experiment) -> dict[str, Any]:
     return found
 
 
+def status(given: wire.Status | None) -> RunStatus | None:
+    return _STATUSES[given] if isinstance(given, int) else given
+
+
 def run_json(run: Run) -> dict[str, Any]:
     data: dict[str, Any] = {}
     if run.metrics:
@@ -137,8 +204,12 @@ def run_json(run: Run) -> dict[str, Any]:
         data["params"] = _pairs(run.params)
     if run.tags:
         data["tags"] = _pairs(run.tags)
-    inputs = {"dataset_inputs": [_input_json(item) for item in run.inputs]} if run.inputs else {}
-    return {"info": run_info_json(run), "data": data, "inputs": inputs, "outputs": {}}
+    inputs: dict[str, Any] = {"dataset_inputs": [_input_json(item) for item in run.inputs]} if run.inputs else {}
+    if run.models_read:
+        inputs["model_inputs"] = [{"model_id": model} for model in run.models_read]
+    made = [{"model_id": model, "step": step} for model, step in run.models_made]
+    outputs = {"model_outputs": made} if made else {}
+    return {"info": run_info_json(run), "data": data, "inputs": inputs, "outputs": outputs}
 
 
 def run_info_json(run: Run) -> dict[str, Any]:
@@ -158,9 +229,17 @@ def run_info_json(run: Run) -> dict[str, Any]:
     return info
 
 
+def value_json(value: float) -> float | str:
+    return value if math.isfinite(value) else "NaN"
+
+
 def metric_json(point: Metric) -> dict[str, Any]:
-    value: float | str = point.value if math.isfinite(point.value) else "NaN"
-    found: dict[str, Any] = {"key": point.key, "value": value, "timestamp": point.at_ms, "step": point.step}
+    found: dict[str, Any] = {
+        "key": point.key,
+        "value": value_json(point.value),
+        "timestamp": point.at_ms,
+        "step": point.step,
+    }
     for name in ("model_id", "dataset_name", "dataset_digest"):
         told = getattr(point, name)
         if told is not None:
@@ -168,11 +247,36 @@ def metric_json(point: Metric) -> dict[str, Any]:
     return found
 
 
+class PointJson(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A point in an answer that may have very many of them."""
+
+    key: str
+    value: float | str
+    timestamp: int
+    step: int
+    run_id: str | None = None
+    model_id: str | None = None
+    dataset_name: str | None = None
+    dataset_digest: str | None = None
+
+
+def points_json(points: Iterable[Metric], run_id: str | None = None) -> list[PointJson]:
+    return [
+        PointJson(p.key, value_json(p.value), p.at_ms, p.step, run_id, p.model_id, p.dataset_name, p.dataset_digest)
+        for p in points
+    ]
+
+
 def page_json(name: str, page: Page[Any], items: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {name: items}
     if page.next is not None:
         found["next_page_token"] = page.next
     return found
+
+
+def summary_json(summary: DatasetSummary) -> dict[str, Any]:
+    found = {"experiment_id": summary.experiment_id, "name": summary.name, "digest": summary.digest}
+    return found if summary.context is None else {**found, "context": summary.context}
 
 
 def _input_json(item: DatasetInput) -> dict[str, Any]:
