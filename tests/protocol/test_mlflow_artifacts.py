@@ -148,8 +148,13 @@ def test_the_mlflow_client_falls_back_when_presigned_downloads_are_not_offered(s
 def test_a_folder_of_the_proxy_is_listed_by_name(server: ServerProcess) -> None:
     put(server, "list/a.txt", b"0")
     put(server, "list/dir/b.txt", b"12")
+    put(server, "list/empty", b"")
     assert ask(server, "GET", f"{ROOT}?path=list").json == {
-        "files": [{"path": "a.txt", "is_dir": False, "file_size": 1}, {"path": "dir", "is_dir": True}]
+        "files": [
+            {"path": "a.txt", "is_dir": False, "file_size": 1},
+            {"path": "dir", "is_dir": True},
+            {"path": "empty", "is_dir": False},
+        ]
     }
     inner = {"files": [{"path": "b.txt", "is_dir": False, "file_size": 2}]}
     for path in ("list/dir", "list/dir/", "list/./dir", "list//dir/."):
@@ -294,6 +299,11 @@ def test_what_is_not_a_file_says_so_in_mlflows_words(server: ServerProcess) -> N
         assert (answer.status, answer.code) == (status, code), target
         assert answer.json["message"].startswith(words)
     assert ask(server, "PUT", f"{ROOT}/forms/dir", b"x").code == "RESOURCE_ALREADY_EXISTS"
+    assert (
+        ask(server, "PUT", f"{ROOT}/forms/new/", b"x")
+        .json["message"]
+        .startswith("Artifact path must include a filename")
+    )
     assert ask(server, "DELETE", f"{ROOT}/forms/none").json == {}
 
 
@@ -436,3 +446,25 @@ def test_a_file_of_a_model_version_is_read_where_the_version_says(server: Server
 def register(server: ServerProcess, verb: str, body: Any) -> None:
     answer = ask(server, "POST", f"/api/2.0/mlflow/{verb}", json.dumps(body).encode())
     assert answer.status == 200, answer.body
+
+
+def test_files_of_a_logged_model_are_listed_and_read(server: ServerProcess) -> None:
+    body = json.dumps({"experiment_id": "0", "name": "m"}).encode()
+    made = ask(server, "POST", "/api/2.0/mlflow/logged-models", body).json["model"]["info"]
+    uri, id = made["artifact_uri"], made["model_id"]
+    put(server, f"{uri.removeprefix('mlflow-artifacts:/')}/deep/MLmodel", b"flavors: {}")
+    place = f"logged-models/{id}/artifacts"
+    root = ask(server, "GET", f"/api/2.0/mlflow/{place}/directories").json
+    assert root == {"files": [{"path": "deep", "is_dir": True}], "root_uri": uri}
+    deep = ask(server, "GET", f"/ajax-api/2.0/mlflow/{place}/directories?artifact_directory_path=deep").json
+    assert deep["files"] == [{"path": "deep/MLmodel", "is_dir": False, "file_size": 11}]
+    read = ask(server, "GET", f"/ajax-api/2.0/mlflow/{place}/files?artifact_file_path=deep/MLmodel")
+    assert (read.status, read.body) == (200, b"flavors: {}")
+    for target, status, code in [
+        (f"/ajax-api/2.0/mlflow/{place}/files", 400, "INVALID_PARAMETER_VALUE"),
+        (f"/ajax-api/2.0/mlflow/{place}/files?artifact_file_path=../x", 400, "INVALID_PARAMETER_VALUE"),
+        (f"/ajax-api/2.0/mlflow/{place}/files?artifact_file_path=none", 404, "RESOURCE_DOES_NOT_EXIST"),
+        ("/api/2.0/mlflow/logged-models/m-none/artifacts/directories", 404, "RESOURCE_DOES_NOT_EXIST"),
+    ]:
+        answer = ask(server, "GET", target)
+        assert (answer.status, answer.code) == (status, code), target

@@ -88,10 +88,8 @@ def check_expected(found: Digest, expected: Digest | None) -> None:
 
 
 def _move(whole: Spooled, path: Path) -> None:
-    """Give a synced file its name. A file of another size there is what is left of damage, and is replaced."""
+    """Give a synced file its name. One there is replaced, which costs nothing and mends it where it was damaged."""
     with translated(path):
-        if path.exists() and path.stat().st_size == whole.size:
-            return
         path.parent.mkdir(parents=True, exist_ok=True)
         whole.path.rename(path)
         sync_folder(path.parent)

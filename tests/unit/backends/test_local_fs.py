@@ -20,14 +20,24 @@ async def read(blobs: LocalBlobs, start: int = 0, end: int | None = None) -> byt
     return b"".join([chunk async for chunk in blobs.open(digest_bytes(b"hello"), start, end)])
 
 
-async def test_a_blob_cut_short_is_mended_by_the_same_bytes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged", [b"hel", b"hallo", b"hello and more", b""])
+async def test_a_damaged_blob_is_mended_by_the_same_bytes(tmp_path: Path, damaged: bytes) -> None:
     blobs = LocalBlobs(tmp_path)
     kept = await blobs.put(stream(b"hello"))
-    (await blobs.local_path(kept.digest)).write_bytes(b"hel")
+    (await blobs.local_path(kept.digest)).write_bytes(damaged)
     with pytest.raises(StorageCorrupt):
         await read(blobs)
     await blobs.put(stream(b"hello"))
     assert await read(blobs) == b"hello"
+
+
+async def test_a_reader_of_a_blob_that_is_put_again_reads_on(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path)
+    kept = await blobs.put(stream(bytes(3 * 2**20)))
+    chunks = blobs.open(kept.digest)
+    first = await anext(chunks)
+    await blobs.put(stream(bytes(3 * 2**20)))
+    assert len(first) + sum([len(chunk) async for chunk in chunks]) == kept.size
 
 
 async def test_what_an_earlier_process_left_unfinished_is_removed_but_not_its_parts(tmp_path: Path) -> None:

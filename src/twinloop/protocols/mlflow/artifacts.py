@@ -44,7 +44,10 @@ class ProxyHandlers:
 
     async def put(self, call: Call) -> Json:
         """Store the body as a file."""
-        await self._artifacts.put(call.who, file_path(call.path["path"]), call.chunks())
+        path = file_path(call.path["path"])
+        if call.path["path"].endswith("/"):
+            raise InvalidInput("Artifact path must include a filename (cannot end with '/').")
+        await self._artifacts.put(call.who, path, call.chunks())
         return {}
 
     async def delete(self, call: Call) -> Json:

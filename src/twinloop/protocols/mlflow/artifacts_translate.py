@@ -78,13 +78,13 @@ def place_of(uri: str) -> str:
 
 
 def file_infos(found: Iterable[Artifact], folder: str) -> Json:
-    """A listing as MLflow has it, with paths below ``folder``; a key without values is left out."""
-    files = [
-        {"path": join(folder, one.name), "is_dir": True}
-        if one.is_dir
-        else {"path": join(folder, one.name), "is_dir": False, "file_size": one.size}
-        for one in found
-    ]
+    """A listing as MLflow has it, with paths below ``folder``. What is empty is left out: no files, a size of 0."""
+    files: list[Json] = []
+    for one in found:
+        info: Json = {"path": join(folder, one.name), "is_dir": one.is_dir}
+        if one.size:
+            info["file_size"] = one.size
+        files.append(info)
     return {"files": files} if files else {}
 
 
