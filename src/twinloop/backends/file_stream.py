@@ -168,12 +168,11 @@ class _Reader:
         self._end = size if end is None else min(end, size)
         self._wanted = digest if start == 0 and self._end == size else None
         self._sha = hashlib.sha256()
-        if size == 0:
-            self._verify()
 
     def read(self) -> bytes:
         count = min(CHUNK, self._end - self._at)
         if count <= 0:
+            self._verify()
             return b""
         with translated(self._path):
             chunk = os.pread(self._file.fileno(), count, self._at)
