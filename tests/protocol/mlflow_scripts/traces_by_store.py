@@ -31,7 +31,7 @@ def say(label, verb, *arguments, **named):
     try:
         found = verb(*arguments, **named)
     except mlflow.MlflowException as error:
-words = re.sub(r"\d+", "N", error.message.split(": ", 1)[-1])
+        words = re.sub(r"\d+", "N", error.message.split(": ", 1)[-1])
         found = f"{error.error_code}: {re.split('[.,{]', words)[0][:34]}"
     told[str(label)] = found
     return found
