@@ -17,8 +17,8 @@ from twinloop.control.store.ports import Slot
 from twinloop.core.digests import Digest
 from twinloop.core.errors import InvalidInput, StorageCorrupt, StorageFull, StorageUnreadable, TwinloopError
 
-CHUNK = 2**20
-"""Bytes handed over at once. A hop to a thread costs some 50 µs; hashing and copying 1 MiB costs some 1,000."""
+CHUNK = 2**19
+"""Bytes handed over at once; a stream holds two of these. A hop to a thread costs 50 µs, hashing and copying this much 600."""
 
 
 class Spooled(NamedTuple):
@@ -33,7 +33,7 @@ class Spooled(NamedTuple):
 async def spooled(chunks: AsyncIterable[bytes], folder: Path) -> AsyncIterator[Spooled]:
     """A stream as a file in ``folder``, synced to disk. The file is removed at the end unless it was moved away.
 
-    At most two batches of 1 MiB are held: one is hashed and written in a thread while the next arrives.
+    At most two batches of 512 KiB are held: one is hashed and written in a thread while the next arrives.
 
     Raises:
         StorageFull, StorageUnreadable: the folder cannot be written.
@@ -139,7 +139,7 @@ def _temporary(folder: Path) -> tuple[Path, int]:
 async def file_chunks(
     path: Path, start: int = 0, end: int | None = None, digest: Digest | None = None
 ) -> AsyncGenerator[bytes, None]:
-    """The bytes of a file in chunks of at most 1 MiB; the next one is read while one is used.
+    """The bytes of a file in chunks of at most 512 KiB; the next one is read while one is used.
 
     When all of the file is read and ``digest`` is given, the bytes are compared with it before the last chunk is given
     out, so that a reader who counts bytes learns that some are wrong.
