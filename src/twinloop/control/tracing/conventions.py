@@ -1,7 +1,8 @@
 """What attributes of spans mean: MLflow's own names, and those of other conventions read into them.
 
 The names and their order of precedence are MLflow's (``mlflow.tracing.otel.translation``); those of the other conventions
-are published by OpenTelemetry (GenAI), OpenInference, Traceloop, Langfuse, Laminar, LiveKit, Google's ADK and Vercel's AI SDK.
+are published by OpenTelemetry (GenAI), OpenInference, Traceloop, Langfuse, Laminar, LiveKit, Google's ADK and Vercel's AI
+SDK. The last is our own gateway's.
 """
 
 from __future__ import annotations
@@ -168,6 +169,7 @@ CONVENTIONS = (
         inputs=("langfuse.observation.input",),
         outputs=("langfuse.observation.output",),
     ),
+    Convention(inputs=("twinloop.question", "twinloop.inputs"), outputs=("twinloop.answer",)),
 )
 
 _MERGED = (

@@ -62,6 +62,8 @@ def facts(trace: Trace) -> TraceFacts:
             request = preview(attributes[conventions.INPUTS], "user")
         if conventions.OUTPUTS in attributes:
             response = preview(attributes[conventions.OUTPUTS], "assistant")
+        elif trace.source == "gateway" and trace.summary:
+            response = preview(trace.summary, "assistant")
     session, user = _first_text(spans, conventions.SESSION), _first_text(spans, (conventions.USER,))
     return TraceFacts(
         trace=trace,

@@ -21,7 +21,7 @@ from twinloop.control.tracing.tables import (
     trace_tags,
     traces,
 )
-from twinloop.control.tracing.tags import IN_STORE, LOCATION, NAME, SPANS
+from twinloop.control.tracing.tags import COLUMNS, IN_STORE, LOCATION, NAME, SPANS
 from twinloop.core.errors import NotFound
 
 _CHUNK = 500
@@ -86,8 +86,8 @@ def _info(
 ) -> TraceInfo:
     if row.title is not None:
         tags[NAME] = row.title
-    if row.span_count:
-        tags.setdefault(SPANS, IN_STORE)
+    for key, value in derived(row).items():
+        tags.setdefault(key, value)
     if row.told:
         known[info.FINALIZED] = "true"
     known.update(totals(row))
@@ -100,12 +100,17 @@ def _info(
         client_request_id=row.client_request_id,
         request_preview=row.request_preview,
         response_preview=row.response_preview,
-        # A tag without a value was removed; LOCATION is put in by the service, which knows where the experiment keeps files.
-        tags={LOCATION: "", **tags},  # type: ignore[dict-item]
+        tags=tags,  # type: ignore[arg-type]  # one without a value was removed, and the service leaves it out
         metadata=known,
         assessments=tuple(said),
         spans=bool(row.span_count),
     )
+
+
+def derived(row: Row[Any]) -> dict[str, str]:
+    """Tags that nobody set. The service puts in the place of the files, for it knows where the experiment keeps them."""
+    found = {key: getattr(row, column) for key, column in COLUMNS.items() if getattr(row, column)}
+    return {LOCATION: "", **({SPANS: IN_STORE} if row.span_count else {}), **found}
 
 
 def duration(row: Row[Any]) -> int | None:
@@ -204,10 +209,9 @@ def delete_tag(connection: Connection, tenant: str, key: str, name: str) -> None
     elif row is not None:
         mine = (trace_tags.c.tenant == tenant, trace_tags.c.trace_id == key, trace_tags.c.key == name)
         kept = connection.execute(select(trace_tags.c.value).where(*mine)).one_or_none()
-        derived = name == LOCATION or (name == SPANS and row.span_count > 0)
-        present = kept.value is not None if kept else derived
+        present = kept.value is not None if kept else name in derived(row)
         connection.execute(delete(trace_tags).where(*mine))
-        if derived:
+        if name in derived(row):
             hidden = {"tenant": tenant, "trace_id": key, "key": name, "value": None}
             connection.execute(trace_tags.insert().values(hidden))
     if not present:

@@ -157,7 +157,7 @@ def _trace_row(tenant: str, item: TraceFacts) -> tuple[Any, ...]:
         len(trace.spans),
         _encode(trace.summary).decode(),
         trace.experiment,
-        item.title or trace.title,
+        item.title or trace.title or (trace.name if trace.source == "gateway" else None),
         duration_ms(trace.start_ns, _ended(item)),
         item.request,
         item.response,

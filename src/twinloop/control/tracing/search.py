@@ -41,7 +41,7 @@ from twinloop.control.tracing.tables import (
     trace_tags,
     traces,
 )
-from twinloop.control.tracing.tags import IN_STORE, NAME, SPANS
+from twinloop.control.tracing.tags import COLUMNS, IN_STORE, NAME, SPANS
 from twinloop.control.tracing.usage import number
 from twinloop.core.errors import InvalidInput
 
@@ -235,6 +235,8 @@ class Search:
         if clause.entity == "tag":
             if clause.key == SPANS:
                 return case((traces.c.span_count > 0, literal(IN_STORE)))
+            if clause.key in COLUMNS:
+                return traces.c[COLUMNS[clause.key]]
             return traces.c.title if clause.key == NAME else None
         if clause.key == info.FINALIZED:
             return case((traces.c.told.is_(True), literal("true")))

@@ -15,6 +15,9 @@ LOCATION = "mlflow.artifactLocation"
 SPANS = "mlflow.trace.spansLocation"
 IN_STORE = "TRACKING_STORE"
 
+COLUMNS = {"twinloop.release": "release", "twinloop.endpoint": "endpoint"}
+"""Tags that say which of our releases answered, by the column that knows it."""
+
 KEY_LIMIT = 250
 VALUE_LIMIT = 8000
 _KEY = re.compile(r"[/\w.\- :]*\Z")

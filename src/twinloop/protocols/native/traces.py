@@ -7,9 +7,12 @@ from typing import TypedDict
 import msgspec
 from starlette.routing import Route
 
+from twinloop.control.lineage.model import Graph, Node
 from twinloop.control.lineage.service import Lineage
 from twinloop.control.registry.service import Registry
 from twinloop.control.security.model import Principal
+from twinloop.control.tracing.info import key_of
+from twinloop.control.tracing.model import Trace
 from twinloop.control.tracing.service import Tracing
 from twinloop.core.digests import is_digest
 from twinloop.core.errors import InvalidInput, NotFound
@@ -35,7 +38,8 @@ class Traces(TypedDict):
 
 
 class NodeQuery(msgspec.Struct, frozen=True):
-    """A trace id, a revision as ``kind/name@number``, a release as ``name@number``, a digest, or ``run:ID``."""
+    """A trace id, also as MLflow writes it (``tr-…``), a revision as ``kind/name@number``, a release as ``name@number``,
+    a digest, or ``run:ID``."""
 
     node: str = ""
 
@@ -55,12 +59,18 @@ def routes(tracing: Tracing, lineage: Lineage, registry: Registry) -> list[Route
 
     async def get(call: Call) -> wire.TraceWithSpans:
         """One trace with its spans."""
-        return encode.trace_with_spans(await tracing.get(call.who, call.path["trace_id"]))
+        return encode.trace_with_spans(await tracing.get(call.who, key_of(call.path["trace_id"])))
 
     async def why(call: Call, query: NodeQuery) -> wire.Graph:
         """The whole ancestry of a trace, revision, release or run."""
         await tracing.flush()
-        return encode.graph(await lineage.why(call.who, await _key(registry, call.who, query.node)))
+        key = await _key(registry, call.who, query.node)
+        try:
+            return encode.graph(await lineage.why(call.who, key))
+        except NotFound:
+            if not key.startswith("trace:"):
+                raise
+            return encode.graph(_alone(key, await tracing.get(call.who, key.removeprefix("trace:"))))
 
     async def impact(call: Call, query: NodeQuery) -> wire.Impact:
         """Every revision, release and trace that a revision touched."""
@@ -84,14 +94,19 @@ def routes(tracing: Tracing, lineage: Lineage, registry: Registry) -> list[Route
     ]
 
 
+def _alone(key: str, trace: Trace) -> Graph:
+    """A trace of which nobody said what it used."""
+    return Graph(key, (Node(key, "trace", trace.name[:300], trace.trace_id, None, trace.start_ns),), ())
+
+
 async def _key(registry: Registry, who: Principal, node: str) -> str:
     """The lineage key of what a person would write: a trace id, ``run:ID``, a reference or a digest."""
     if not node:
         raise InvalidInput(
             "The query parameter node is missing. Give a trace id, a revision such as model/churn@3, or run:ID."
         )
-    if len(node) == 32 and set(node) <= _HEX:
-        return f"trace:{node}"
+    if node.startswith("tr-") or (len(node) == 32 and set(node) <= _HEX):
+        return f"trace:{key_of(node)}"
     if node.startswith(("trace:", "run:")):
         return node
     found = await registry.find(who, node) if "/" in node or is_digest(node) else None
