@@ -6,7 +6,7 @@ lock() {
     uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
         --no-emit-index-url "$@"
 }
-lock --extra ml --extra llm --extra s3 pyproject.toml -o requirements/run.txt
+lock --extra ml --extra llm pyproject.toml -o requirements/run.txt
 for name in build dev node peer; do
     lock "requirements/$name.in" -o "requirements/$name.txt"
 done
