@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ _KEY = ("run", "key", *_PLACE)
 _ABOUT = ("model_id", "dataset_name", "dataset_digest")
 _POINT = np.dtype([("at_ms", "<i8"), ("step", "<i8"), ("value", "<f8"), ("is_nan", "u1")])
 _PART = 20_000
+_RUNS = 500
 
 
 def _read(
@@ -61,17 +63,19 @@ def _write(connection: Connection, tenant: str, rows: Sequence[Row]) -> int:
     by_run: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         by_run[row["run"]].append(row)
-    added = 0
+    before = _count(connection, tenant, list(by_run))
     for run, mine in by_run.items():
-        before = _count(connection, tenant, run)
         points.append(connection, tenant, run, [_metric(row) for row in mine])
-        added += _count(connection, tenant, run) - before
-    return added
+    return _count(connection, tenant, list(by_run)) - before
 
 
-def _count(connection: Connection, tenant: str, run: str) -> int:
-    series = select(latest_metrics.c.series).where(latest_metrics.c.tenant == tenant, latest_metrics.c.run == run)
-    return int(connection.execute(select(func.count()).where(metrics.c.series.in_(series))).scalar_one())
+def _count(connection: Connection, tenant: str, runs: Sequence[str]) -> int:
+    total = 0
+    for start in range(0, len(runs), _RUNS):
+        mine = (latest_metrics.c.tenant == tenant, latest_metrics.c.run.in_(runs[start : start + _RUNS]))
+        series = select(latest_metrics.c.series).where(*mine)
+        total += connection.execute(select(func.count()).where(metrics.c.series.in_(series))).scalar_one()
+    return total
 
 
 def _metric(row: Row) -> Metric:
@@ -130,16 +134,30 @@ def sum_of_run(series: Mapping[str, Sum]) -> Sum:
 def _sums(connection: Connection, tenant: str, scopes: Sequence[Scope]) -> dict[Scope, Sum]:
     found: dict[Scope, dict[str, Sum]] = {}
     place = [metrics.c[name] for name in _PLACE]
-    for run, key, series in _series(connection, tenant, scopes, None):
-        query = select(*place, *(metrics.c[name] for name in _ABOUT)).where(metrics.c.series == series)
-        counting = SeriesSum()
-        rows = connection.execute(query.order_by(*place))
-        while part := rows.fetchmany(_PART):
-            at_ms, step, value, is_nan, *about = zip(*part, strict=True)
+    query = (
+        select(latest_metrics.c.run, latest_metrics.c.key, *place, *(metrics.c[name] for name in _ABOUT))
+        .join(metrics, metrics.c.series == latest_metrics.c.series)
+        .where(latest_metrics.c.tenant == tenant, latest_metrics.c.run.in_([scope[0] for scope in scopes]))
+        .order_by(latest_metrics.c.run, latest_metrics.c.key, *place)
+    )
+    series, counting = None, SeriesSum()
+    rows = connection.execute(query)
+    while part := rows.fetchmany(_PART):
+        for own, some in groupby(part, key=lambda row: (row[0], row[1])):
+            if own != series:
+                _keep(found, series, counting)
+                series, counting = own, SeriesSum()
+            _, _, at_ms, step, value, is_nan, *about = zip(*some, strict=True)
             said = {i: each for i, each in enumerate(zip(*about, strict=True)) if any(each)}
             counting.add(at_ms, step, value, is_nan, said)
-        found.setdefault((run,), {})[key] = counting.sum()
+    _keep(found, series, counting)
     return {scope: sum_of_run(series) for scope, series in found.items()}
+
+
+def _keep(found: dict[Scope, dict[str, Sum]], series: tuple[str, str] | None, counting: SeriesSum) -> None:
+    if series is not None:
+        run, key = series
+        found.setdefault((run,), {})[key] = counting.sum()
 
 
 SHAPE = Shape(

@@ -7,12 +7,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, and_, or_, select, tuple_
 
-from twinloop.control.store.sql import upsert
 from twinloop.control.transfer.model import Row, Scope, Sum
-from twinloop.control.transfer.shape import Shape, sum_of
+from twinloop.control.transfer.shape import Shape, sum_of_values
+from twinloop.core.errors import InvalidInput
 
 _PART = 200
-_ALL = 2**31 - 1
 
 
 def read(
@@ -37,7 +36,8 @@ def read(
         query = query.where(_among(shape, by or shape.scope, scopes))
     if after is not None:
         query = query.where(_behind(place, after))
-    return [dict(row._mapping) for row in connection.execute(query.order_by(*place).limit(limit))]
+    rows = connection.execute(query.order_by(*place).limit(limit))
+    return [dict(zip(shape.columns, row, strict=True)) for row in rows]
 
 
 def insert(connection: Connection, tenant: str, shape: Shape, rows: Sequence[Row]) -> int:
@@ -46,10 +46,7 @@ def insert(connection: Connection, tenant: str, shape: Shape, rows: Sequence[Row
         return 0
     if shape.writer is not None:
         return shape.writer(connection, tenant, rows)
-    seen = keys(connection, tenant, shape, [tuple(shape.key_of(row)) for row in rows])
-    fresh = [{"tenant": tenant, **shape.fixed, **row} for row in rows if tuple(shape.key_of(row)) not in seen]
-    upsert(connection, shape.table, fresh, ("tenant", *shape.key))
-    return len(fresh)
+    return shape.insertion.rows(connection, shape.flat(tenant, rows))
 
 
 def keys(connection: Connection, tenant: str, shape: Shape, wanted: Iterable[Scope]) -> set[Scope]:
@@ -72,14 +69,19 @@ def sums(
     connection: Connection, tenant: str, shape: Shape, scopes: Sequence[Scope], without: Sequence[str] = ()
 ) -> dict[Scope, Sum]:
     """Count and digest of the rows of each scope, over all columns but some; none for a scope without rows."""
-    found: dict[Scope, list[Row]] = {}
+    found: dict[Scope, list[Any]] = {}
     parts = _parts(list(dict.fromkeys(scopes)))
+    if shape.summer is None and shape.reader is not None:
+        raise InvalidInput(f"Rows of {shape.name} cannot be added up. Read them instead.")
     if shape.summer is not None:
         return {scope: each for part in parts for scope, each in shape.summer(connection, tenant, part).items()}
+    owner = [shape.columns.index(name) for name in shape.scope]
     for part in parts:
-        for row in read(connection, tenant, shape, part, None, _ALL):
-            found.setdefault(tuple(row[name] for name in shape.scope), []).append(row)
-    return {scope: sum_of(shape, mine, without) for scope, mine in found.items()}
+        columns = [shape.table.c[name] for name in shape.columns]
+        query = select(*columns).where(shape.table.c.tenant == tenant, _among(shape, shape.scope, part))
+        for row in connection.execute(query):
+            found.setdefault(tuple(row[at] for at in owner), []).append(row)
+    return {scope: sum_of_values(shape, mine, without) for scope, mine in found.items()}
 
 
 def _among(shape: Shape, columns: Sequence[str], values: Sequence[Scope]) -> ColumnElement[bool]:

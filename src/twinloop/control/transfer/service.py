@@ -114,20 +114,20 @@ class Transfer:
         return found
 
     async def _check(self, shape: Shape, block: Block) -> tuple[list[Row], list[Refusal]]:
-        try:
-            given = block.items()
-        except ValueError as error:
-            raise InvalidInput(f"A row of {shape.name} has another length than there are columns.") from error
         good: list[Row] = []
         bad: list[Refusal] = []
-        for row in given:
+        read = shape.reading(block.columns)
+        if any(len(values) != len(block.columns) for values in block.rows):
+            raise InvalidInput(f"A row of {shape.name} has another length than there are columns.")
+        for values in block.rows:
             try:
-                made = shape.checked(row)
+                made = read(values)
                 if shape is registry.REVISIONS:
                     self._kind(made["kind"]).validate(made["manifest"])
                 if shape is others.ARTIFACTS:
                     made["flag"] = await self._flag(made)
             except InvalidInput as error:
+                row = dict(zip(block.columns, values, strict=True))
                 bad.append(Refusal(shape.name, [_short(value) for value in shape.key_of(row)], error.message))
             else:
                 good.append(made)

@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import BigInteger, Boolean, Column, Connection, Float, Integer, String, Table
 
 from twinloop.control.store.schema import Json
+from twinloop.control.store.sql import BulkInsert
 from twinloop.control.transfer.model import Row, Scope, Sum
 from twinloop.core.errors import InvalidInput
 
@@ -84,20 +85,85 @@ class Shape:
     def key_of(self, row: Mapping[str, Any]) -> list[Any]:
         return [row.get(name) for name in self.key]
 
+    @cached_property
+    def insertion(self) -> BulkInsert:
+        """Adds rows, given as what ``flat`` makes of them; one whose key is there already is left as it is."""
+        stored = [name for name in self.columns if name not in self.virtual]
+        return BulkInsert(self.table, ("tenant", *self.fixed, *stored), ("tenant", *self.key))
+
+    def flat(self, tenant: str, rows: Iterable[Row]) -> list[Any]:
+        """The values of rows one after another, as a driver takes them."""
+        texts = frozenset(name for name, column in self.typed.items() if isinstance(column.type, Json))
+        stored = [(name, name in texts) for name in self.columns if name not in self.virtual]
+        fixed = (tenant, *self.fixed.values())
+        found: list[Any] = []
+        for row in rows:
+            found.extend(fixed)
+            found.extend(_as_text(row[name]) if text else row[name] for name, text in stored)
+        return found
+
     def checked(self, row: Row) -> Row:
         """A row with every column, each with a value of its kind.
 
         Raises:
             InvalidInput: a column is unknown or lacks a value, or a value does not fit.
         """
-        unknown = [name for name in row if name not in self.columns]
+        return self.reading(list(row))(list(row.values()))
+
+    def reading(self, columns: Sequence[str]) -> Callable[[Sequence[Any]], Row]:
+        """What makes a checked row of the values of ``columns``; it and what it returns raise as ``checked`` does."""
+        unknown = [name for name in columns if name not in self.columns]
         if unknown:
             raise InvalidInput(
                 f"There is no column {unknown[0][:60]!r} in {self.name}. Send what this version exports."
             )
-        made = {name: _value(self.typed[name], row.get(name, self.defaults.get(name))) for name in self.columns}
-        self.check(made)
-        return made
+        plan = [
+            (name, columns.index(name) if name in columns else None, self._fitting[name], self.defaults.get(name))
+            for name in self.columns
+        ]
+
+        def read(values: Sequence[Any]) -> Row:
+            made = {name: fit(default if at is None else values[at]) for name, at, fit, default in plan}
+            self.check(made)
+            return made
+
+        return read
+
+    @cached_property
+    def _fitting(self) -> dict[str, Callable[[Any], Any]]:
+        return {name: _fitting(column) for name, column in self.typed.items()}
+
+
+def _fitting(column: Column[Any]) -> Callable[[Any], Any]:
+    """What returns a value if it fits the column; most values are of exactly its type, and pass after one look."""
+    kind = column.type
+    limit = _INT64 if isinstance(kind, BigInteger) else _INT32
+    length = kind.length if isinstance(kind, String) and kind.length else TEXT_LIMIT
+
+    def slowly(value: Any) -> Any:
+        return _value(column, value)
+
+    def whole(value: Any) -> Any:
+        return value if type(value) is int and -limit <= value < limit else slowly(value)
+
+    def number(value: Any) -> Any:
+        return value if type(value) is float and math.isfinite(value) else slowly(value)
+
+    def text(value: Any) -> Any:
+        plain = type(value) is str and len(value) <= length and value.isascii() and "\0" not in value
+        return value if plain else slowly(value)
+
+    def truth(value: Any) -> Any:
+        return value if type(value) is bool else slowly(value)
+
+    quick: dict[type[Any], Callable[[Any], Any]] = {Boolean: truth, Integer: whole, Float: number, String: text}
+    if isinstance(kind, Json):
+        return slowly
+    return next((fit for each, fit in quick.items() if isinstance(kind, each)), slowly)
+
+
+def _as_text(value: Any) -> str | None:
+    return None if value is None else _encode(value).decode()
 
 
 def _value(column: Column[Any], value: Any) -> Any:
@@ -161,10 +227,16 @@ def _json(value: Any, depth: int) -> str | None:
 
 def sum_of(shape: Shape, rows: Iterable[Mapping[str, Any]], without: Sequence[str] = ()) -> Sum:
     """Count and digest of rows: in the order of their key, each as the JSON list of its values in the other columns."""
-    ordered = sorted(rows, key=shape.key_of)
-    columns = [name for name in shape.columns if name not in without]
+    return sum_of_values(shape, [[row[name] for name in shape.columns] for row in rows], without)
+
+
+def sum_of_values(shape: Shape, rows: Iterable[Sequence[Any]], without: Sequence[str] = ()) -> Sum:
+    """The same of rows that are given as values, in the order of the shape's columns; the key stands first."""
+    width = len(shape.key)
+    ordered = sorted(rows, key=lambda row: tuple(row[:width]))
+    kept = [at for at, name in enumerate(shape.columns) if name not in without]
     sha = hashlib.sha256()
     for row in ordered:
-        sha.update(_encode([row[name] for name in columns]))
+        sha.update(_encode([row[at] for at in kept]))
         sha.update(b"\n")
     return Sum(len(ordered), f"sha256:{sha.hexdigest()}")
