@@ -120,7 +120,6 @@ client.restore_experiment(experiment)
 client.create_run(experiment)
 refused("RESOURCE_DOES_NOT_EXIST", client.get_run, "0" * 32)
 refused("INVALID_PARAMETER_VALUE", client.search_runs, [experiment], "metrics.m >")
-refused("ENDPOINT_NOT_FOUND", client.create_registered_model, "m")
 """
 
 
@@ -191,10 +190,11 @@ def test_a_key_is_the_tracking_token(locked: tuple[str, str]) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "code"),
     [
-        ("POST", "/api/2.0/mlflow/registered-models/create", {"name": "x"}, 404, "ENDPOINT_NOT_FOUND"),
-        ("GET", "/api/3.0/mlflow/traces/get", None, 404, "ENDPOINT_NOT_FOUND"),
+        ("POST", "/api/3.0/mlflow/workspaces", {"name": "x"}, 404, "ENDPOINT_NOT_FOUND"),
+        ("GET", "/api/2.0/mlflow/no-such-thing/get", None, 404, "ENDPOINT_NOT_FOUND"),
         ("PUT", "/api/2.0/mlflow-artifacts/artifacts/0/a/artifacts/../../x", {}, 400, "INVALID_PARAMETER_VALUE"),
-        ("PATCH", "/ajax-api/2.0/mlflow/logged-models/m-1", {}, 404, "ENDPOINT_NOT_FOUND"),
+        ("PATCH", "/ajax-api/2.0/mlflow/logged-models/m-1", {}, 400, "INVALID_PARAMETER_VALUE"),
+        ("GET", "/api/2.0/mlflow/logged-models/m-1", None, 404, "RESOURCE_DOES_NOT_EXIST"),
         ("GET", "/api/2.0/mlflow/experiments/get-by-name?experiment_name=none", None, 404, "RESOURCE_DOES_NOT_EXIST"),
         ("GET", "/api/2.0/mlflow/experiments/get?experiment_id=x", None, 400, "INVALID_PARAMETER_VALUE"),
         ("GET", "/api/2.0/mlflow/runs/get", None, 400, "INVALID_PARAMETER_VALUE"),

@@ -43,8 +43,8 @@ _TIMES = {
 _TEXTS = {
     "name": logged_models.c.name,
     "model_id": logged_models.c.id,
-    "model_type": logged_models.c.type,
-    "source_run_id": logged_models.c.run,
+    "model_type": func.coalesce(logged_models.c.type, "", type_=logged_models.c.type.type),
+    "source_run_id": func.coalesce(logged_models.c.run, "", type_=logged_models.c.run.type),
     "status": logged_models.c.status,
     "artifact_location": logged_models.c.artifact_uri,
 }

@@ -29,6 +29,7 @@ from twinloop.control.tracking.logged_models import LoggedModels
 from twinloop.control.tracking.model import (
     DEFAULT_EXPERIMENT,
     MODELS_TAG,
+    PARENT_TAG,
     RUN_NAME_TAG,
     DatasetInput,
     DatasetSummary,
@@ -94,14 +95,25 @@ class Tracking:
         return await self._store.write(lambda c: _add(c, who, experiment_id, named, user, started, all_tags))
 
     async def start(
-        self, who: Principal, experiment: str, *, name: str | None = None, tags: Mapping[str, str] | None = None
+        self,
+        who: Principal,
+        experiment: str,
+        *,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        parent: str | None = None,
     ) -> Run:
         """Start a run in the experiment of this name, which is made if there is none; raises as ``create`` does.
 
-        A run that is refused leaves no experiment behind.
+        ``parent`` is the run this one is a part of. A run that is refused leaves no experiment behind.
+
+        Raises:
+            NotFound, NotActive: no such parent, or a deleted one.
         """
         who.require(Role.developer)
-        named, all_tags = _named(name, tags or {})
+        named, all_tags = _named(name, {**(tags or {}), **({PARENT_TAG: parent} if parent else {})})
+        if parent:
+            await self._store.read(lambda c: repository.require_active(c, who.tenant, parent))
         found = await self.experiments.ensure(who, experiment)
         return await self.create(who, found.id, name=named, tags=all_tags)
 

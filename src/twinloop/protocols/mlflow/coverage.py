@@ -174,11 +174,6 @@ GAPS: tuple[Gap, ...] = (
             "GET /graphql",
             "POST /graphql",
             *_all(
-                "/ajax-api/2.0/mlflow",
-                "POST /runs/create-promptlab-run",
-                "POST /experiments/search-datasets",
-            ),
-            *_all(
                 _UI3,
                 "GET /ui-telemetry",
                 "POST /ui-telemetry",

@@ -53,7 +53,8 @@ class MetricHandlers:
         if request.metric_key is None:
             raise InvalidInput("GetMetricHistoryBulk request must specify a metric_key.")
         most = max(0, min(request.max_results, _BULK))
-        return await _reply(await self._tracking.histories(call.who, request.run_id, request.metric_key, most))
+        found = await self._tracking.histories(call.who, request.run_id, request.metric_key, most)
+        return await _reply(found, {"metrics": []})
 
     async def sample(self, call: Call) -> Response:
         """Points of one metric of several runs, evenly spread."""
@@ -80,7 +81,7 @@ class MetricHandlers:
 async def _reply(series: Series, rest: dict[str, Any] | None = None) -> Response:
     def answer() -> Response:
         points = [point for run_id, mine in series for point in translate.points_json(mine, run_id)]
-        return reply(({"metrics": points} if points else {}) | (rest or {}))
+        return reply((rest or {}) | ({"metrics": points} if points else {}))
 
     if sum(len(mine) for _, mine in series) < _LONG:
         return answer()

@@ -73,7 +73,9 @@ def number(value: wire.Number, name: str) -> float:
 def run_id(request: wire.OfRun) -> str:
     found = request.run_id or request.run_uuid
     if not found:
-        raise InvalidInput("Missing value for required parameter 'run_id'. Send the id that runs/create answered.")
+        raise InvalidInput(
+            "Missing value for required parameter 'run_id'. See the API docs: it is the id that runs/create answered."
+        )
     return found
 
 
@@ -88,7 +90,9 @@ def artifact_location(written: str | None) -> str | None:
     parts = urlparse(written)
     if parts.fragment or parts.params:
         raise InvalidInput("'artifact_location' URL can't include fragments or params.")
-    if written.startswith("runs:") or ".." in parts.query:
+    if ".." in parts.query:
+        raise InvalidInput(f"Invalid query string: {parts.query[:200]!r} may not lead upwards.")
+    if written.startswith("runs:"):
         raise InvalidInput(f"Artifact location cannot be a runs:/ URI. Given: {written[:200]!r}")
     if len(written) > _LOCATION:
         raise InvalidInput(f"Invalid artifact path length. It cannot be greater than {_LOCATION} characters.")

@@ -5,7 +5,7 @@ A request is decoded strictly first and leniently when that fails, so these type
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -191,21 +191,3 @@ class HistorySample(msgspec.Struct, frozen=True):
     start_step: Int64 | None = None
     end_step: Int64 | None = None
     max_results: Int64 = 2500
-
-
-class PromptlabRun(msgspec.Struct, frozen=True):
-    """What the prompt engineering page of MLflow's UI logs as one run; most of it must be there."""
-
-    experiment_id: str = ""
-    run_name: str | None = None
-    tags: list[Pair] = []
-    prompt_template: str = ""
-    prompt_parameters: list[Pair] = []
-    model_route: str = ""
-    model_parameters: list[Pair] = []
-    model_input: Any = None
-    model_output: Any = None
-    model_output_parameters: list[Pair] = []
-    mlflow_version: str = ""
-    user_id: str = "unknown"
-    start_time: Int64 | None = None

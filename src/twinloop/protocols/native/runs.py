@@ -10,7 +10,19 @@ from starlette.routing import Route
 
 from twinloop.control.lineage.model import Link
 from twinloop.control.registry.service import Registry
-from twinloop.control.tracking.model import Experiment, Lifecycle, Metric, Query, Run, RunChange, RunStatus, View
+from twinloop.control.tracking.model import (
+    CONTEXT_TAG,
+    PARENT_TAG,
+    DatasetInput,
+    Experiment,
+    Lifecycle,
+    Metric,
+    Query,
+    Run,
+    RunChange,
+    RunStatus,
+    View,
+)
 from twinloop.control.tracking.service import Tracking
 from twinloop.core.clock import iso
 from twinloop.protocols.http import Call, route
@@ -26,14 +38,17 @@ class NewExperiment(msgspec.Struct, frozen=True):
 
 
 class NewRun(msgspec.Struct, frozen=True):
-    """``experiment`` is a name; it is made when there is none."""
+    """``experiment`` is a name; it is made when there is none. ``parent`` is the id of the run this one is a part of."""
 
     experiment: str = "Default"
     name: str | None = None
     tags: dict[str, str] = {}
+    parent: str | None = None
 
 
 class Change(msgspec.Struct, frozen=True):
+    """A run whose status is RUNNING again goes on: it has not ended."""
+
     status: RunStatus | None = None
     name: str | None = None
 
@@ -98,8 +113,28 @@ class PointJson(TypedDict):
     at: str
 
 
+class DatasetJson(TypedDict):
+    """A dataset as the program that read it describes it; ``context`` is what it was read for, where that was said."""
+
+    name: str
+    digest: str
+    context: str | None
+    source_type: str
+    source: str
+
+
+class MadeJson(TypedDict):
+    """A logged model, and the step of its training at which the run made it."""
+
+    model: str
+    step: int
+
+
 class RunJson(TypedDict):
-    """``metrics`` holds the last point of each series."""
+    """``metrics`` holds the last point of each series; ``parent`` is the run that this one is a part of.
+
+    ``datasets`` and ``models_read`` are what the run says it read, ``models_made`` what it made: ids of logged models.
+    """
 
     id: str
     experiment: str
@@ -107,11 +142,15 @@ class RunJson(TypedDict):
     user: str
     status: RunStatus
     lifecycle: Lifecycle
+    parent: str | None
     started_at: str
     ended_at: str | None
     params: dict[str, str]
     tags: dict[str, str]
     metrics: dict[str, PointJson]
+    datasets: list[DatasetJson]
+    models_read: list[str]
+    models_made: list[MadeJson]
 
 
 class ExperimentPage(TypedDict):
@@ -179,7 +218,9 @@ class RunHandlers:
 
     async def create(self, call: Call, request: NewRun) -> RunJson:
         """Start a run."""
-        run = await self._tracking.start(call.who, request.experiment, name=request.name, tags=request.tags)
+        run = await self._tracking.start(
+            call.who, request.experiment, name=request.name, tags=request.tags, parent=request.parent
+        )
         return run_json(run)
 
     async def search(self, call: Call, query: RunQuery) -> RunPage:
@@ -195,7 +236,7 @@ class RunHandlers:
         return run_json(await self._tracking.get(call.who, call.path["id"]))
 
     async def update(self, call: Call, request: Change) -> RunJson:
-        """Finish or rename a run."""
+        """Finish, resume or rename a run."""
         return run_json(
             await self._tracking.finish(call.who, call.path["id"], RunChange(request.status, None, request.name))
         )
@@ -252,11 +293,25 @@ def run_json(run: Run) -> RunJson:
         "user": run.user,
         "status": run.status,
         "lifecycle": run.lifecycle,
+        "parent": run.tags.get(PARENT_TAG),
         "started_at": iso(run.started_ms * _MS),
         "ended_at": None if run.ended_ms is None else iso(run.ended_ms * _MS),
         "params": run.params,
         "tags": run.tags,
         "metrics": {point.key: metric_json(point) for point in run.metrics},
+        "datasets": [dataset_json(item) for item in run.inputs],
+        "models_read": list(run.models_read),
+        "models_made": [{"model": model, "step": step} for model, step in run.models_made],
+    }
+
+
+def dataset_json(item: DatasetInput) -> DatasetJson:
+    return {
+        "name": item.name,
+        "digest": item.digest,
+        "context": item.tags.get(CONTEXT_TAG),
+        "source_type": item.source_type,
+        "source": item.source,
     }
 
 

@@ -23,6 +23,7 @@ from twinloop.core.errors import (
 )
 from twinloop.protocols.mlflow import translate, wire
 from twinloop.protocols.mlflow.errors import MLFLOW
+from twinloop.protocols.mlflow.request import decode
 
 CAPTURED = Path(__file__).parents[4].parent / "shared" / "data" / "conformance" / "mlflow" / "EXAMPLES.md"
 
@@ -67,10 +68,14 @@ def a_run(**fields: Any) -> Run:
     return Run(**given)
 
 
+def as_metric(point: Metric) -> Metric:
+    """The point itself, whose type on the wire only renames a field."""
+    return Metric(*msgspec.structs.astuple(point))
+
+
 def test_the_captured_batch_is_read() -> None:
     batch = msgspec.convert(captured("log-batch").request, wire.LogBatch)
-    point = translate.metric(batch.metrics[0])
-    assert point == Metric(
+    assert as_metric(batch.metrics[0]) == Metric(
         "training_precision_score",
         1.0,
         1795253449618,
@@ -108,29 +113,125 @@ def test_a_found_run_looks_as_mlflow_shows_it() -> None:
 
 def test_dataset_inputs_are_read() -> None:
     request = msgspec.convert(captured("log inputs").request, wire.LogInputs)
-    item = translate.dataset_input(request.datasets[0])
+    [item] = translate.dataset_inputs(request.datasets)
     assert (item.name, item.digest, item.tags) == ("dataset", "2bf3ace3", {"mlflow.data.context": "train"})
+
+
+def batch_of(point: dict[str, Any]) -> wire.LogBatch:
+    return decode(
+        json.dumps({"run_id": "r", "metrics": [{"key": "m", "value": 1, "timestamp": 1} | point]}).encode(),
+        wire.LogBatch,
+    )
 
 
 @pytest.mark.parametrize(
     ("given", "value"), [(1, 1.0), (0.5, 0.5), ("1e3", 1000.0), ("Infinity", math.inf), ("-Infinity", -math.inf)]
 )
-def test_doubles_come_as_numbers_or_text(given: Any, value: float) -> None:
-    point = msgspec.convert({"key": "m", "value": given, "timestamp": "12", "step": "-3"}, wire.MetricPoint)
-    assert translate.metric(point) == Metric("m", value, 12, -3)
+def test_numbers_come_as_numbers_or_text(given: Any, value: float) -> None:
+    batch = batch_of({"value": given, "timestamp": "12", "step": "-3"})
+    assert [as_metric(point) for point in batch.metrics] == [Metric("m", value, 12, -3)]
+    alone = decode(json.dumps({"key": "m", "value": given, "timestamp": "12"}).encode(), wire.LogMetric)
+    assert (alone.value, alone.timestamp, alone.step) == (value, 12, 0)
 
 
 def test_nan_goes_both_ways() -> None:
-    point = msgspec.convert({"key": "m", "value": "NaN", "timestamp": 1}, wire.MetricPoint)
-    assert math.isnan(translate.metric(point).value)
-    assert translate.metric_json(translate.metric(point))["value"] == "NaN"
+    [point] = batch_of({"value": "NaN"}).metrics
+    assert math.isnan(point.value)
+    assert translate.metric_json(point)["value"] == "NaN"
+    assert [json.loads(msgspec.json.encode(shown)) for shown in translate.points_json([point], "r")] == [
+        {"key": "m", "value": "NaN", "timestamp": 1, "step": 0, "run_id": "r"}
+    ]
 
 
 @pytest.mark.parametrize("field", [{"value": "much"}, {"timestamp": "soon"}, {"step": "1.5"}, {"step": "9" * 40}])
 def test_numbers_that_are_none_are_refused(field: dict[str, Any]) -> None:
-    point = msgspec.convert({"key": "m", "value": 1, "timestamp": 1} | field, wire.MetricPoint)
-    with pytest.raises(InvalidInput):
-        translate.metric(point)
+    [name] = field
+    with pytest.raises(InvalidInput, match=f"for parameter 'metrics' supplied.*metrics.*{name}"):
+        batch_of(field)
+    with pytest.raises(InvalidInput, match=f"for parameter '{name}' supplied: Hint: Value was of type 'str'"):
+        decode(json.dumps({"key": "m", "value": 1, "timestamp": 1} | field).encode(), wire.LogMetric)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{}", "Missing value for required parameter 'name'"),
+        (b'{"name": ""}', "Missing value for required parameter 'name'"),
+        (b'{"name": null}', "Missing value for required parameter 'name'"),
+        (b'{"name": 5}', "Invalid value 5 for parameter 'name' supplied: Hint: Value was of type 'int'"),
+        (b'{"name": "x", "tags": "5"}', "Invalid value \"5\" for parameter 'tags' supplied"),
+        (b'{"name": "x", "tags": [{"value": "v"}]}', r"Missing value for required parameter 'tags\[0\].key'"),
+        (b"[]", "not a JSON object"),
+        (b'"x"', "not a JSON object"),
+        (b"{", "not valid JSON"),
+        (b"\xff", "not valid JSON"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_said_in_mlflows_words(body: bytes, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        decode(body, wire.CreateExperiment)
+
+
+def test_a_request_that_is_encoded_twice_or_has_unknown_fields_is_read() -> None:
+    assert decode(json.dumps(json.dumps({"name": "x"})).encode(), wire.CreateExperiment).name == "x"
+    assert decode(b'{"name": "x", "more": [1], "tags": null}', wire.CreateExperiment).tags == []
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [(None, None), ("", None), ("s3://bucket/a?x=1", "s3://bucket/a?x=1"), ("/tmp/a", "/tmp/a")],
+)
+def test_an_artifact_location_is_kept(written: str | None, kept: str | None) -> None:
+    assert translate.artifact_location(written) == kept
+
+
+def test_a_relative_artifact_location_lies_below_the_folder_the_server_was_started_in() -> None:
+    assert translate.artifact_location("runs_here") == (Path.cwd() / "runs_here").as_posix()
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("s3://b/a#f", "URL can't include fragments or params"),
+        ("http://b/a;p", "URL can't include fragments or params"),
+        ("runs:/abc", "cannot be a runs:/ URI"),
+        ("s3://b/a?x=../..", "Invalid query string"),
+        ("s3://b/" + "a" * 2048, "Invalid artifact path length"),
+    ],
+)
+def test_an_artifact_location_that_cannot_be_is_refused(written: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        translate.artifact_location(written)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "tags", "message"),
+    [
+        (None, [], "must have a dataset"),
+        ({"name": ""}, [], "Dataset name cannot be None"),
+        ({"source": ""}, [], "Dataset source cannot be None"),
+        ({"name": "x" * 501}, [], "'name' exceeds the maximum length of 500"),
+        ({"digest": "x" * 37}, [], "'digest' exceeds the maximum length of 36"),
+        ({"schema": "x" * 1_048_576}, [], "'schema' exceeds the maximum length of 1048575"),
+        ({}, [wire.InputTag("", "v")], "InputTag key cannot be None"),
+        ({}, [wire.InputTag("k", None)], "InputTag value cannot be None"),
+        ({}, [wire.InputTag("k", "v" * 501)], "'value' exceeds the maximum length of 500"),
+    ],
+)
+def test_a_dataset_input_that_cannot_be_is_refused(dataset: Any, tags: list[wire.InputTag], message: str) -> None:
+    whole = {"name": "n", "digest": "d", "source_type": "code", "source": "{}"}
+    given = None if dataset is None else wire.Dataset(**{**whole, **dataset})
+    with pytest.raises(InvalidInput, match=message):
+        translate.dataset_inputs([wire.DatasetInput(given, tags)])
+
+
+def test_a_dataset_that_is_given_twice_is_kept_once() -> None:
+    data = wire.Dataset("n", "d", "code", "{}")
+    first, second = (
+        wire.DatasetInput(data, [wire.InputTag("a", "1")]),
+        wire.DatasetInput(data, [wire.InputTag("a", "2")]),
+    )
+    assert [item.tags for item in translate.dataset_inputs([first, second])] == [{"a": "1"}]
 
 
 @pytest.mark.parametrize(("name", "count"), [("metrics", 1001), ("params", 101), ("tags", 101)])
