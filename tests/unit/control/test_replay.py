@@ -26,6 +26,8 @@ from twinloop.control.tracking.replay.operations import (
     Damaged,
     Finish,
     Log,
+    Model,
+    ModelChange,
     Operation,
     Params,
     Produce,
@@ -274,6 +276,39 @@ async def test_what_a_run_used_and_produced_is_in_the_lineage(world: World) -> N
             (FLIGHTS, f"run:{RUN}", "produced_by"),
         ]
     )
+
+
+async def test_a_logged_model_arrives_with_its_files_whichever_comes_first(world: World) -> None:
+    """Files have a journal of their own, so they may be there before the model is."""
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"flavors: {}"
+
+    model = "m-" + "c" * 32
+    kept = await world.blobs.put(content())
+    opening = start(experiment="models")
+    files = await world.send(1, opening, Artifact(RUN, "MLmodel", kept.digest, kept.size, model=model), spool="s-files")
+    records = await world.send(
+        1,
+        opening,
+        Model(RUN, AT, model, "forest", "sklearn", {"depth": "3"}, {"a": "1"}),
+        ModelChange(RUN, AT, model, params={"eta": "1"}, tags={"a": None, "b": "2"}, step=4),
+        Log(RUN, AT, [("loss", 0.5, 4)], model=model, dataset=("train", "abc")),
+        ModelChange(RUN, AT + 5, model, status="READY"),
+        Model(RUN, AT, "no model id", "forest"),
+        Model(RUN, AT, "m-" + "d" * 32, "a/b"),
+        ModelChange(RUN, AT, "m-" + "e" * 32, status="READY"),
+    )
+    assert files.rejected == ()
+    assert [sequence for sequence, _ in messages(records)] == [6, 7, 8]
+    made = await world.tracking.models.get(WHO, model)
+    assert (made.name, made.type, made.run_id, made.status) == ("forest", "sklearn", RUN, "READY")
+    assert (made.params, made.tags) == ({"depth": "3", "eta": "1"}, {"b": "2"})
+    assert [(point.key, point.value, point.dataset_name) for point in made.metrics] == [("loss", 0.5, "train")]
+    folder = made.artifact_uri.removeprefix("mlflow-artifacts:/")
+    assert [item.path for item in await world.artifacts.tree(WHO, folder)] == [f"{folder}/MLmodel"]
+    edges = await world.store.read(lambda c: parents(c, WHO.tenant, [made.node]))
+    assert [(edge.parent, edge.role) for edge in edges] == [(f"run:{RUN}", "produced_by")]
 
 
 async def test_tags_can_be_taken_away_twice(world: World) -> None:

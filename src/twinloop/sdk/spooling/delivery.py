@@ -116,7 +116,8 @@ class Delivery:
         if not path.is_file():
             return encode(Damaged(operation.run, f"The copy of {operation.path} is no longer in the spool."))
         stored = client.blobs.upload(path)
-        return encode(Artifact(operation.run, operation.path, stored["digest"], stored["size"]))
+        facts = {"digest": stored["digest"], "size": stored["size"], "file": ""}
+        return encode(msgspec.structs.replace(operation, **facts))
 
     def _make_smaller(self, batch: Sequence[Record]) -> None:
         """Something between here and the server takes less at once than we sent."""

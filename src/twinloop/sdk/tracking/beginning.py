@@ -49,15 +49,21 @@ def begin(
     run = recorder.begin(start, parent)
     if params:
         run.params(params)
-    if parent is None and capture:
+    if parent is None:
+        equip(run, recorder, capture=capture, system_metrics=system_metrics)
+    return run
+
+
+def equip(run: ActiveRun, recorder: Recorder, *, capture: bool, system_metrics: bool) -> None:
+    """Let what the run ran with, and how busy its machine is, be logged with it."""
+    if capture:
         from twinloop.sdk.capture.snapshot import attach
 
         attach(run, recorder.alongside)
-    if parent is None and system_metrics:
+    if system_metrics:
         from twinloop.sdk.capture.usage import watch
 
         watch(run)
-    return run
 
 
 def user() -> str | None:

@@ -28,11 +28,37 @@ def innermost() -> ActiveRun | None:
     return _active.get()
 
 
-def enter(run: ActiveRun | None) -> ActiveRun | None:
+class Listener:
+    """Is told of runs, in the thread that does it, so that what logs by itself knows where to."""
+
+    def entered(self, run: ActiveRun) -> None:
+        """The block of a run begins."""
+
+    def left(self, run: ActiveRun) -> None:
+        """The block of a run ends; the run is still open."""
+
+
+_listeners: list[Listener] = []
+
+
+def listen(listener: Listener) -> None:
+    _listeners.append(listener)
+
+
+def enter(run: ActiveRun) -> ActiveRun | None:
     """Make ``run`` the active one here and return the one before it."""
     before = _active.get()
     _active.set(run)
+    for listener in _listeners:
+        listener.entered(run)
     return before
+
+
+def leave(run: ActiveRun, before: ActiveRun | None) -> None:
+    """Make the one before ``run`` the active one again."""
+    for listener in _listeners:
+        listener.left(run)
+    _active.set(before)
 
 
 def opened(run: ActiveRun) -> None:

@@ -131,7 +131,7 @@ class Recorder:
         elif not (self._records or self._lane()).write(run, payload):
             self._no_room(run)
 
-    def write_file(self, run: ActiveRun, path: str, source: Path | bytes) -> None:
+    def write_file(self, run: ActiveRun, path: str, source: Path | bytes, model: str | None = None) -> None:
         with self._making:
             lane = self._files or self._file_lane()
             lane.files += 1
@@ -142,7 +142,7 @@ class Recorder:
         if kept is None:
             where = lane.spool.folder or self.root
             self.told([Rejected(0, run.id, f"There is no room in {where} for a copy of {path}. It was not kept.")])
-        elif not lane.write(run, encode(Artifact(run.id, path, file=kept))):
+        elif not lane.write(run, encode(Artifact(run.id, path, file=kept, model=model))):
             self._no_room(run)
 
     def flush(self, timeout_s: float | None) -> bool:

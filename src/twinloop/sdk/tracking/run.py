@@ -46,7 +46,7 @@ class Sink(Protocol):
 
     def write(self, run: ActiveRun, operation: Operation) -> None: ...
 
-    def write_file(self, run: ActiveRun, path: str, source: Path | bytes) -> None: ...
+    def write_file(self, run: ActiveRun, path: str, source: Path | bytes, model: str | None = None) -> None: ...
 
     def flush(self, timeout_s: float | None) -> bool: ...
 
@@ -102,7 +102,7 @@ class ActiveRun:
             check_key(key, "metric key")
             place = steps.get(key, -1) + 1 if step is None else step
             steps[key] = place
-            points.append((key, number if math.isfinite(number) else _unusual(number), place))
+            points.append((key, number if math.isfinite(number) else unusual(number), place))
         if points:
             self._sink.write(self, Log(self.id, at, points))
 
@@ -199,8 +199,16 @@ class ActiveRun:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        context.enter(self._entered.pop())
+        context.leave(self, self._entered.pop())
         self.finish(_ending(error))
+
+    def record(self, operation: Operation) -> None:
+        """Write down an operation as it is; for adapters, which check it themselves."""
+        self._sink.write(self, operation)
+
+    def record_file(self, path: str, source: Path | bytes, model: str | None) -> None:
+        """Keep a file with a logged model of the run, or with the run itself."""
+        self._sink.write_file(self, path, source, model)
 
     def reject(self, rejected: Rejected) -> None:
         """Remember what the server refused."""
@@ -246,7 +254,7 @@ def _number(key: str, value: Any) -> float:
         ) from None
 
 
-def _unusual(number: float) -> float | None:
+def unusual(number: float) -> float | None:
     """NaN as JSON can say it; an infinity as the largest number, which is how the server keeps it."""
     return None if math.isnan(number) else math.copysign(_LARGEST, number)
 

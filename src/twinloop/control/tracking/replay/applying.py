@@ -17,17 +17,21 @@ from twinloop.control.artifacts.flags import flag_of
 from twinloop.control.artifacts.model import Artifact as Kept
 from twinloop.control.artifacts.paths import check_path, place_of
 from twinloop.control.lineage import repository as lineage
-from twinloop.control.lineage.model import Link, Node
+from twinloop.control.lineage.model import Link
 from twinloop.control.security.model import Principal
-from twinloop.control.tracking import experiment_rows, points, repository
+from twinloop.control.tracking import experiment_rows, model_rows, points, repository
+from twinloop.control.tracking.beginning import begin_model, begin_run
 from twinloop.control.tracking.errors import ParamChanged
+from twinloop.control.tracking.inputs import put_inputs, put_models_made
+from twinloop.control.tracking.locations import below
+from twinloop.control.tracking.logged_models import check_model_name, check_model_pairs
 from twinloop.control.tracking.model import (
+    CONTEXT_TAG,
+    PARENT_TAG,
     RUN_NAME_TAG,
     DatasetInput,
     Metric,
-    Run,
     RunChange,
-    describe,
     run_node,
 )
 from twinloop.control.tracking.names import (
@@ -43,6 +47,8 @@ from twinloop.control.tracking.replay.operations import (
     Damaged,
     Finish,
     Log,
+    Model,
+    ModelChange,
     Operation,
     Params,
     Produce,
@@ -59,10 +65,9 @@ _NS = 1_000_000
 _INT64 = 2**63
 _MESSAGE = 1000
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
+_MODEL_ID = re.compile(r"m-[0-9a-f]{32}\Z")
 _UNFIT = (DataError, IntegrityError, InterfaceError, OverflowError, ValueError)
 """What a database says of a value it cannot hold; any other trouble is not the value's fault, and fails the whole batch."""
-PARENT_TAG = "mlflow.parentRunId"
-CONTEXT_TAG = "mlflow.data.context"
 
 Resolve = Callable[[Connection, str, str], Digest | None]
 """The digest of the revision that a reference means in a tenant; None when there is none."""
@@ -159,7 +164,11 @@ class Applying:
                 made = Link("produced_by", run_node(run))
                 lineage.add_links(connection, tenant, self._revision(operation.ref), [made], self._now_ms * _NS)
             case Read():
-                repository.put_inputs(connection, tenant, run, [input_of(operation)])
+                put_inputs(connection, tenant, run, [input_of(operation)], self._now_ms * _NS)
+            case Model():
+                self._model(operation)
+            case ModelChange():
+                self._change_model(operation)
             case Artifact():
                 self._artifact(operation)
             case Finish():
@@ -178,26 +187,20 @@ class Applying:
             repository.put_tags(self._connection, self._tenant, start.run, tags)
 
     def _begin(self, start: Start, tags: dict[str, str]) -> None:
-        place = self._experiment(start.experiment)
-        run_id, name, started = check_run_id(start.run), start.name or random_name(), moment(start.at)
+        name = start.name or random_name()
         all_tags = {**tags, RUN_NAME_TAG: name}
         check_pairs(all_tags, "tag", TAG_LIMIT)
-        run = Run(
-            id=run_id,
-            experiment_id=str(place.number),
+        begin_run(
+            self._connection,
+            self._who,
+            self._experiment(start.experiment),
+            check_run_id(start.run),
             name=name,
-            user=self._who.name if start.user is None else start.user,
-            status="RUNNING",
-            started_ms=started,
-            ended_ms=None,
-            lifecycle="active",
-            artifact_uri=f"{place.artifact_location.rstrip('/')}/{run_id}/artifacts",
+            user=start.user,
+            started_ms=moment(start.at),
             tags=all_tags,
+            links=[Link("part_of", run_node(start.within))] if start.within else [],
         )
-        repository.add_run(self._connection, self._tenant, run)
-        node = Node(run.node, "run", name, run_id, at_ns=started * _NS, detail=describe(run))
-        links = [Link("part_of", run_node(start.within))] if start.within else []
-        lineage.add(self._connection, self._tenant, node, links)
 
     def _experiment(self, name: str) -> experiment_rows.Place:
         """The place of the experiment of this name, which is made if there is none."""
@@ -234,10 +237,50 @@ class Applying:
         stored = self._stored.get(operation.digest)
         if stored is None:
             raise NotFound(f"The bytes of {operation.path} have not arrived. Log the artifact again.")
-        folder = place_of(repository.artifact_uri(self._connection, self._tenant, operation.run))
-        path = check_path(f"{folder}/{check_path(operation.path)}")
+        path = check_path(f"{self._folder(operation)}/{check_path(operation.path)}")
         made = Kept(path, stored.size, Digest(operation.digest), False, self._now_ms, flag_of(path, stored.head))
         artifact_rows.put(self._connection, self._tenant, made)
+
+    def _folder(self, operation: Artifact) -> str:
+        """Where the files of a run lie, or those of a model that it logged, which may not be known here yet."""
+        run = repository.place(self._connection, self._tenant, operation.run)
+        if operation.model is None:
+            return place_of(run.artifact_uri)
+        place = experiment_rows.require_active(self._connection, self._tenant, str(run.experiment))
+        return place_of(below(place.artifact_location, "models", _model_id(operation.model), "artifacts"))
+
+    def _model(self, model: Model) -> None:
+        run = repository.place(self._connection, self._tenant, model.run)
+        check_model_pairs(model.params)
+        check_model_pairs(model.tags)
+        begin_model(
+            self._connection,
+            self._tenant,
+            experiment_rows.require_active(self._connection, self._tenant, str(run.experiment)),
+            _model_id(model.model),
+            name=check_model_name(model.name),
+            type=model.type,
+            run_id=model.run,
+            at_ns=moment(model.at) * _NS,
+            params=model.params,
+            tags=model.tags,
+        )
+
+    def _change_model(self, change: ModelChange) -> None:
+        connection, tenant = self._connection, self._tenant
+        kept = {key: value for key, value in change.tags.items() if value is not None}
+        model_rows.require(connection, tenant, change.model)
+        check_model_pairs(change.params)
+        check_model_pairs(kept)
+        model_rows.put_params(connection, tenant, change.model, change.params)
+        model_rows.put_tags(connection, tenant, change.model, kept)
+        for key in change.tags.keys() - kept.keys():
+            with suppress(NotFound):
+                model_rows.remove_tag(connection, tenant, change.model, key)
+        if change.step is not None:
+            put_models_made(connection, tenant, change.run, [(change.model, change.step)], self._now_ms * _NS)
+        if change.status is not None:
+            model_rows.finalize(connection, tenant, change.model, change.status, moment(change.at))
 
     def _revision(self, ref: str) -> Digest:
         found = self._resolve(self._connection, self._tenant, ref)
@@ -269,6 +312,12 @@ def moment(at: int) -> int:
     if not 0 <= at < _INT64 // _NS:
         raise InvalidInput(f"{at} is no time in milliseconds since 1970.")
     return at
+
+
+def _model_id(id: str) -> str:
+    if not _MODEL_ID.match(id):
+        raise InvalidInput(f"{id[:80]!r} cannot be the id of a logged model. Use m- and 32 hex digits.")
+    return id
 
 
 def check_run_id(id: str) -> str:

@@ -83,8 +83,30 @@ class Produce(_Operation, frozen=True, tag="produce"):
     ref: str
 
 
+class Model(_Operation, frozen=True, tag="model"):
+    """The run logs a model: ``model`` is its id, made by the client. Its files come as artifacts."""
+
+    at: int
+    model: str
+    name: str
+    type: str | None = None
+    params: dict[str, str] = {}
+    tags: dict[str, str] = {}
+
+
+class ModelChange(_Operation, frozen=True, tag="model_change"):
+    """More of a logged model; ``step`` says at which step of its training the run made it."""
+
+    at: int
+    model: str
+    status: Literal["READY", "FAILED"] | None = None
+    params: dict[str, str] = {}
+    tags: dict[str, str | None] = {}
+    step: int | None = None
+
+
 class Artifact(_Operation, frozen=True, tag="artifact"):
-    """A file at ``path`` below the run's artifacts; its bytes were stored under ``digest`` before.
+    """A file at ``path`` below the artifacts of the run, or of the logged ``model``; its bytes are stored under ``digest``.
 
     In a journal ``file`` names the copy that waits in the spool, and ``digest`` and ``size`` are not known yet.
     """
@@ -93,6 +115,7 @@ class Artifact(_Operation, frozen=True, tag="artifact"):
     digest: str = ""
     size: int = 0
     file: str = ""
+    model: str | None = None
 
 
 class Finish(_Operation, frozen=True, tag="finish"):
@@ -107,7 +130,7 @@ class Damaged(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="do", t
     why: str = ""
 
 
-Operation = Start | Log | Params | Tags | Use | Read | Produce | Artifact | Finish | Damaged
+Operation = Start | Log | Params | Tags | Use | Read | Produce | Model | ModelChange | Artifact | Finish | Damaged
 
 encode = msgspec.json.Encoder().encode
 decode = msgspec.json.Decoder(Operation).decode
