@@ -84,6 +84,15 @@ async def model_source(
         InvalidInput: it lies outside the run or the logged model named, or on a host of its own.
         NotFound: it names a version that there is not.
     """
+    try:
+        return await _resolve(who, source, run_id, model_id, places, lookup)
+    except ValueError as error:  # urllib's word for an address that is none
+        raise InvalidInput(f"Invalid model version source: '{source[:300]}'. {error}. Give another one.") from error
+
+
+async def _resolve(
+    who: Principal, source: str, run_id: str | None, model_id: str | None, places: Places, lookup: Lookup
+) -> Source:
     _check_scheme(source)
     storage = source
     parsed = _model_uri(source) if urlparse(source).scheme == "models" else None
