@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, text
 
+from twinloop.backends.child_models.process import SkopsEngine
 from twinloop.backends.duckdb_analytics import DuckAnalytics
 from twinloop.backends.embedders import Embedders
 from twinloop.backends.generators import Generators
 from twinloop.backends.home import Home
 from twinloop.backends.lazy_vectors import LazyVectors
+from twinloop.backends.lightgbm_models import LightgbmEngine
 from twinloop.backends.loading import open_backend
 from twinloop.backends.memory import MemoryOnlineStore
 from twinloop.backends.onnx_models import OnnxEngine
+from twinloop.backends.onnx_packages import OnnxPackages
 from twinloop.backends.parsing.process import ProcessParser
 from twinloop.backends.prometheus import PrometheusObserver
+from twinloop.backends.secret_files import FileSecrets
 from twinloop.backends.spool import FileSpool
+from twinloop.backends.webhook_http import HttpSender
 from twinloop.backends.xgboost_models import XgboostEngine
 from twinloop.control.artifacts.service import Artifacts
+from twinloop.control.evaluation.datasets.service import EvaluationDatasets
+from twinloop.control.evaluation.scorers.service import Scorers
 from twinloop.control.evaluation.service import EvidenceBook
 from twinloop.control.gateway.service import Gateway
 from twinloop.control.gateway.variants import VariantTable
@@ -30,23 +38,37 @@ from twinloop.control.lineage import repository as lineage_repository
 from twinloop.control.lineage.model import Link, Node
 from twinloop.control.lineage.service import Lineage
 from twinloop.control.pipelines.service import Pipelines
+from twinloop.control.registry import repository as registry_repository
+from twinloop.control.registry.ledger import RegistryChanged
 from twinloop.control.registry.ports import Kind
 from twinloop.control.registry.service import Registry
+from twinloop.control.releases import outbox as release_outbox
+from twinloop.control.releases import repository as release_rows
 from twinloop.control.releases import traffic as transitions
 from twinloop.control.releases.declaration import DeclaredEndpointKind
+from twinloop.control.releases.history import History
 from twinloop.control.releases.kind import ReleaseKind
 from twinloop.control.releases.model import Release, Traffic
 from twinloop.control.releases.ports import EndpointType, Target
-from twinloop.control.releases.service import Releases
+from twinloop.control.releases.service import Releases, TrafficChanged
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.security.service import Keys
 from twinloop.control.store.ports import Blobs, Store
 from twinloop.control.tracing.model import Trace
 from twinloop.control.tracing.service import Tracing
+from twinloop.control.tracking.replay.service import Replays
 from twinloop.control.tracking.service import Tracking
+from twinloop.control.transfer.imported import Imports
+from twinloop.control.transfer.imported_traces import TraceImports
+from twinloop.control.transfer.service import Transfer
+from twinloop.control.webhooks import events as registry_outbox
+from twinloop.control.webhooks.reach import Reach
+from twinloop.control.webhooks.service import Webhooks
 from twinloop.core.clock import Clock, SystemClock, iso
+from twinloop.core.digests import Digest, is_digest
 from twinloop.core.errors import TwinloopError
 from twinloop.core.events import Bus
+from twinloop.core.ids import Ref
 from twinloop.core.settings import Settings
 from twinloop.llm.documents.kind import DocumentKind
 from twinloop.llm.documents.service import Documents
@@ -55,6 +77,7 @@ from twinloop.llm.embeddings.kind import EmbedderKind
 from twinloop.llm.generation.endpoint import ChatEndpoint
 from twinloop.llm.generation.kind import GeneratorKind
 from twinloop.llm.prompts.kind import PromptKind
+from twinloop.llm.prompts.service import Prompts
 from twinloop.llm.retrieval.endpoint import SearchEndpoint
 from twinloop.llm.retrieval.evaluation import IndexEvaluation
 from twinloop.llm.retrieval.kind import IndexKind
@@ -69,9 +92,13 @@ from twinloop.ml.features.service import Features
 from twinloop.ml.prediction.service import Predictions
 from twinloop.ml.training.kind import ModelKind
 from twinloop.ml.training.service import Models
+from twinloop.protocols.mlflow import webhooks_events as mlflow_events
 from twinloop.version import __version__
 
 log = logging.getLogger("twinloop.compose")
+
+SHELVES = {"prompt": "model"}
+"""Models and prompts share one set of titles, as MLflow's clients expect."""
 
 
 @dataclass
@@ -91,10 +118,11 @@ class Engines:
         def secret(name: str) -> str | None:
             return settings.secrets.get(name.lower())
 
+        xgboost = XgboostEngine()
         return cls(
             analytics=DuckAnalytics(home.path / "scratch"),
             online=MemoryOnlineStore(store),
-            loader=Loader(blobs, [XgboostEngine(), OnnxEngine()]),
+            loader=Loader(blobs, [xgboost, OnnxEngine()], [xgboost, OnnxPackages(), LightgbmEngine(), SkopsEngine()]),
             embedders=Embedders(settings.weights, secret=secret),
             generators=Generators(settings.weights, secret=secret),
             vectors=LazyVectors(lambda: open_backend("vectors", settings.vectors, home.path)),
@@ -134,6 +162,7 @@ class LlmLane:
     indexes: Indexes
     index_evaluation: IndexEvaluation
     opened: OpenIndexes
+    prompts: Prompts
     types: list[EndpointType]
 
     @classmethod
@@ -145,6 +174,7 @@ class LlmLane:
             indexes=Indexes(registry, blobs, embedders),
             index_evaluation=IndexEvaluation(registry, opened, embedders, evidence),
             opened=opened,
+            prompts=Prompts(registry),
             types=[
                 ChatEndpoint(engines.generators, opened, embedders),
                 SearchEndpoint(opened, embedders),
@@ -168,17 +198,26 @@ class App:
     tracing: Tracing
     lineage: Lineage
     tracking: Tracking
+    replays: Replays
     registry: Registry
     pipelines: Pipelines
     evidence: EvidenceBook
+    evaluation_datasets: EvaluationDatasets
+    scorers: Scorers
     releases: Releases
+    history: History
     gateway: Gateway
     ml: MlLane
     llm: LlmLane
     engines: Engines
     observer: PrometheusObserver
     table: VariantTable
+    webhooks: Webhooks
+    transfer: Transfer
+    imports: Imports
+    imported_traces: TraceImports
     restored: asyncio.Event
+    taking_up: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def announce(self) -> None:
         """Make known which endpoints there are; until ``restore`` has loaded one, requests to it wait."""
@@ -205,6 +244,17 @@ class App:
         else:
             await self.table.switch(tenant, traffic)
 
+    async def take_up(self, tenant: str, endpoints: Sequence[str]) -> None:
+        """Let endpoints answer whose traffic has come in from another home; requests to them wait meanwhile."""
+        for owner, traffic in await self.releases.everything():
+            if owner == tenant and traffic.endpoint in endpoints:
+                self.table.announce(owner, traffic)
+                task = asyncio.create_task(
+                    self._restore_one(owner, traffic), name=f"twinloop-take-up-{traffic.endpoint}"
+                )
+                self.taking_up.add(task)
+                task.add_done_callback(self.taking_up.discard)
+
     def facts(self) -> dict[str, Any]:
         """What this process is."""
         return {
@@ -223,6 +273,9 @@ class App:
 
     async def aclose(self) -> None:
         """Let requests' traces reach the store, close engines, let go of the home."""
+        for task in self.taking_up:
+            task.cancel()
+        await self.webhooks.aclose()
         self.llm.opened.leave()
         await self.gateway.aclose()
         await self.engines.aclose()
@@ -263,15 +316,16 @@ async def _put_together(settings: Settings, home: Home, clock: Clock) -> App:
         ReleaseKind(), DeclaredEndpointKind(), DatasetKind(), FeatureViewKind(), ModelKind(), DocumentKind(),
         EmbedderKind(engines.embedders), IndexKind(), PromptKind(), GeneratorKind(engines.generators),
     ]  # fmt: skip
-    registry = Registry(store, kinds, clock)
+    bus = Bus()
+    registry = Registry(store, kinds, clock, bus, SHELVES, release_rows.holds)
     evidence = EvidenceBook(store, registry, clock)
-    tracing = Tracing(store, write_trace_lineage, FileSpool(home.path / "spool"), clock)
+    tracking = Tracking(store, clock)
+    tracing = Tracing(store, write_trace_lineage, FileSpool(home.path / "spool"), clock, tracking.experiments)
     ml = MlLane.build(registry, blobs, evidence, engines, clock)
     llm = LlmLane.build(registry, blobs, evidence, engines)
     types = [*ml.types, *llm.types]
     table = VariantTable(Activation(registry, types))
     observer = PrometheusObserver()
-    bus = Bus()
     app = App(
         settings=settings,
         home=home,
@@ -283,22 +337,51 @@ async def _put_together(settings: Settings, home: Home, clock: Clock) -> App:
         keys=keys,
         tracing=tracing,
         lineage=Lineage(store),
-        tracking=Tracking(store, clock),
+        tracking=tracking,
+        replays=Replays(store, blobs, digest_of, clock),
         registry=registry,
         pipelines=Pipelines(store, registry, clock),
         evidence=evidence,
+        evaluation_datasets=EvaluationDatasets(store, tracking.experiments, clock),
+        scorers=Scorers(store, tracking.experiments, clock),
         releases=Releases(store, registry, types, evidence, table, bus, clock),
+        history=History(store, registry),
         gateway=Gateway(table, tracing, observer, settings.deadline_s),
         ml=ml,
         llm=llm,
         engines=engines,
         observer=observer,
         table=table,
+        webhooks=_webhooks(settings, home, store, bus, clock),
+        transfer=Transfer(store, blobs, tracking.experiments, {kind.name: kind for kind in kinds}),
+        imports=Imports(store, registry, {kind.name: kind for kind in kinds}),
+        imported_traces=TraceImports(store, write_trace_lineage),
         restored=asyncio.Event(),
     )
+    app.transfer.take_up = app.take_up
+    await app.artifacts.uploads.sweep()
     await tracing.open()
     await app.announce()
+    await app.webhooks.open()
     return app
+
+
+def _webhooks(settings: Settings, home: Home, store: Store, bus: Bus, clock: Clock) -> Webhooks:
+    """Webhooks over the histories of the registry and of releases, in Twinloop's words and in MLflow's."""
+    webhooks = Webhooks(
+        store,
+        FileSecrets(home.path / "secrets"),
+        HttpSender(Reach(settings.webhook_hosts, loopback=settings.loopback)),
+        [
+            registry_outbox.RegistryOutbox([registry_outbox.tell, mlflow_events.tell]),
+            release_outbox.ReleaseOutbox(),
+        ],
+        {**registry_outbox.REGISTRY, **release_outbox.EXAMPLES, **mlflow_events.EXAMPLES},
+        clock,
+    )
+    bus.subscribe(RegistryChanged, webhooks.follow)
+    bus.subscribe(TrafficChanged, webhooks.follow)
+    return webhooks
 
 
 class Activation:
@@ -315,8 +398,18 @@ class Activation:
         return await self._types[release.type].activate(tenant, pins, required)
 
 
+def digest_of(connection: Connection, tenant: str, ref: str) -> Digest | None:
+    """The digest of the revision that ``ref`` means; None when there is none."""
+    found = (
+        registry_repository.by_digest(connection, tenant, Digest(ref))
+        if is_digest(ref)
+        else registry_repository.by_ref(connection, tenant, Ref.parse(ref))
+    )
+    return None if found is None else found.digest
+
+
 def write_trace_lineage(connection: Connection, tenant: str, traces: Sequence[Trace]) -> None:
-    """Traces as nodes of the lineage graph, for those that used something."""
+    """Traces as nodes of the lineage graph, for those that used something; one that is there gains what is new to it."""
     found = [
         (
             Node(f"trace:{t.trace_id}", "trace", t.endpoint or t.name[:300], t.trace_id, None, t.start_ns),
@@ -325,4 +418,11 @@ def write_trace_lineage(connection: Connection, tenant: str, traces: Sequence[Tr
         for t in traces
         if t.links
     ]
-    lineage_repository.add_many(connection, tenant, found, leaf=True)
+    known = lineage_repository.parents(connection, tenant, [node.key for node, _ in found])
+    counts = Counter(row.child for row in known)
+    there = {(row.child, row.role, row.parent) for row in known}
+    lineage_repository.add_many(connection, tenant, [item for item in found if not counts[item[0].key]], leaf=True)
+    for node, links in found:
+        if counts[node.key]:
+            fresh = [link for link in links if (node.key, link.role, link.parent) not in there]
+            lineage_repository.add(connection, tenant, node, fresh, leaf=True, first=counts[node.key])

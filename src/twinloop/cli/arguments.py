@@ -12,7 +12,22 @@ from twinloop.version import __version__
 
 Handler = Callable[[argparse.Namespace], int]
 
-_AREAS = ("server", "demo", "projects", "releases", "lineage", "asking", "predicting", "catalog", "keys", "doctor")
+_AREAS = (
+    "server",
+    "demo",
+    "projects",
+    "releases",
+    "registry",
+    "lineage",
+    "asking",
+    "predicting",
+    "catalog",
+    "keys",
+    "spool",
+    "transfer",
+    "webhooks",
+    "doctor",
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,10 +57,13 @@ class Commands:
         parser.set_defaults(handler=handler)
         return parser
 
-    def group(self, name: str, about: str) -> Commands:
-        """Commands under a command, such as ``keys create``."""
-        parser = self._parsers.add_parser(name, help=about, description=about, allow_abbrev=False)
-        inner = parser.add_subparsers(metavar="COMMAND", required=True, dest="subcommand")
+    def group(self, name: str, about: str, default: Handler | None = None) -> Commands:
+        """Commands under a command, such as ``keys create``. With a ``default`` the name alone is a command too."""
+        parents = [] if default is None else [self._shared]
+        parser = self._parsers.add_parser(name, help=about, description=about, parents=parents, allow_abbrev=False)
+        if default is not None:
+            parser.set_defaults(handler=default)
+        inner = parser.add_subparsers(metavar="COMMAND", required=default is None, dest="subcommand")
         return Commands(inner, self._shared)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,22 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     store: str = "sqlite:twinloop.db"
     """URL of the relational store; a relative path lies in the home."""
     blobs: str = "file:blobs"
-    """URL of the blob store."""
+    """URL of the blob store: ``file:folder`` in the home, or ``s3://bucket/prefix`` with ``?region=…&endpoint=…``."""
     vectors: str = "qdrant-edge:indexes"
     """URL of the vector engine; ``exact:`` keeps vectors in memory and compares a query with each."""
     secrets: dict[str, str] = {}
     """Keys of providers by name, from ``TWINLOOP_SECRET_<NAME>``; a revision names a secret and never holds it."""
     weights: Path = Path.home() / ".cache" / "twinloop"
     """Folder in which fetched model weights are kept; may be shared between homes."""
+    spool: Path = Path.home() / ".local" / "state" / "twinloop" / "spool"
+    """Folder in which the SDK keeps what runs log until the server has it."""
+    exit_wait_s: float = 10.0
+    """Longest time a program waits at its end until what its runs logged has arrived, in seconds."""
     deadline_s: float = 300.0
     """Longest time an answer may take to begin, in seconds."""
+    webhook_hosts: str = ""
+    """Receivers of webhooks that are not public: host names, addresses and networks, parted by commas, such as
+    ``hooks.internal,10.0.0.0/8``. These may be called over http too. A server on loopback may always call loopback."""
     log_level: str = "warning"
     """debug, info, warning or error."""
 
@@ -48,6 +55,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.deadline_s <= 0:
             raise InvalidSettings(
                 f"deadline_s is {self.deadline_s}; set TWINLOOP_DEADLINE_S to a number of seconds above 0."
+            )
+        if self.exit_wait_s < 0:
+            raise InvalidSettings(
+                f"exit_wait_s is {self.exit_wait_s}; set TWINLOOP_EXIT_WAIT_S to a number of seconds, 0 or more."
             )
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise InvalidSettings(f"log_level is {self.log_level!r}; use debug, info, warning or error.")
@@ -83,6 +94,11 @@ def load(overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] 
         return msgspec.convert(found, Settings, strict=False, dec_hook=_path)
     except msgspec.ValidationError as error:
         raise InvalidSettings(f"A setting has a bad value: {error}. Settings are: {', '.join(_names())}.") from error
+
+
+def variables(names: Iterable[str], environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """What is set of some variables that belong to other programs, such as ``MLFLOW_TRACKING_TOKEN``."""
+    return {name: environ[name] for name in names if environ.get(name)}
 
 
 def _names() -> list[str]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from twinloop.sdk.revisions import Revisions
     from twinloop.sdk.runs import Runs
     from twinloop.sdk.traces import Traces
+    from twinloop.sdk.webhooks import Webhooks
 
 T = TypeVar("T")
 
@@ -203,6 +204,10 @@ class Client:
     @cached_property
     def prompts(self) -> Prompts:
         return _area(self, "prompts", "Prompts")
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        return _area(self, "webhooks", "Webhooks")
 
     @cached_property
     def chat(self) -> Chat:

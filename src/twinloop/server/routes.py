@@ -7,24 +7,49 @@ from starlette.routing import BaseRoute, Route
 
 from twinloop.compose import App
 from twinloop.core.errors import TwinloopError
+from twinloop.ml.training.describing import Packages
 from twinloop.protocols.http import Dialect
+from twinloop.protocols.mlflow import artifacts as mlflow_artifacts
+from twinloop.protocols.mlflow import artifacts_parts as mlflow_artifact_parts
+from twinloop.protocols.mlflow import artifacts_places as mlflow_artifact_places
+from twinloop.protocols.mlflow import assessments as mlflow_assessments
+from twinloop.protocols.mlflow import evaluation_datasets as mlflow_datasets
 from twinloop.protocols.mlflow import experiments as mlflow_experiments
+from twinloop.protocols.mlflow import logged_models as mlflow_logged_models
+from twinloop.protocols.mlflow import metrics as mlflow_metrics
+from twinloop.protocols.mlflow import promptlab as mlflow_promptlab
+from twinloop.protocols.mlflow import registry as mlflow_registry
+from twinloop.protocols.mlflow import registry_versions as mlflow_versions
 from twinloop.protocols.mlflow import runs as mlflow_runs
+from twinloop.protocols.mlflow import scorers as mlflow_scorers
+from twinloop.protocols.mlflow import traces as mlflow_traces
+from twinloop.protocols.mlflow import traces_v2 as mlflow_traces_v2
+from twinloop.protocols.mlflow import webhooks as mlflow_webhooks
 from twinloop.protocols.mlflow.errors import MLFLOW
+from twinloop.protocols.mlflow.places import TrackingPlaces
+from twinloop.protocols.mlflow.registry_describing import Describing
 from twinloop.protocols.mlflow.routes import routes as mlflow
 from twinloop.protocols.native import (
     answers,
+    approvals,
+    artifacts,
     blobs,
+    cards,
     endpoints,
     evidence,
     llm,
     ml,
     openapi,
     pipelines,
+    prompts,
+    replay,
     revisions,
     runs,
     system,
     traces,
+    transfer,
+    uploads,
+    webhooks,
 )
 from twinloop.protocols.native.errors import NATIVE
 from twinloop.protocols.open_inference.errors import OPEN_INFERENCE
@@ -33,6 +58,8 @@ from twinloop.protocols.openai.errors import OPENAI
 from twinloop.protocols.openai.routes import routes as openai
 from twinloop.protocols.otlp.errors import TEXT
 from twinloop.protocols.otlp.routes import routes as otlp
+from twinloop.server.importing import describing
+from twinloop.server.places import artifact_places, run_place
 
 _DIALECTS: tuple[tuple[str, Dialect], ...] = (
     ("/v1/traces", TEXT),
@@ -52,12 +79,20 @@ def native_routes(app: App) -> list[Route]:
             app.registry, app.keys, app.gateway, app.tracing, app.observer, app.facts, app.restored.is_set, app.check
         ),
         *revisions.routes(app.registry),
+        *cards.routes(app.registry),
+        *approvals.routes(app.registry, app.history),
         *blobs.routes(app.blobs),
+        *artifacts.routes(app.artifacts, run_place(app)),
+        *uploads.routes(app.artifacts.uploads),
+        *transfer.routes(app.transfer, app.imports, app.imported_traces, describing(app)),
         *endpoints.routes(app.releases, app.gateway),
         *traces.routes(app.tracing, app.lineage, app.registry),
         *runs.routes(app.tracking, app.registry),
+        *replay.routes(app.replays),
         *pipelines.routes(app.pipelines),
         *evidence.routes(app.evidence, app.ml.predictions),
+        *webhooks.routes(app.webhooks),
+        *prompts.routes(app.llm.prompts),
         *ml.routes(app.ml.datasets, app.ml.features, app.ml.models, app.ml.predictions),
         *llm.routes(app.llm.documents, app.llm.indexes, app.llm.index_evaluation),
     ]
@@ -66,6 +101,7 @@ def native_routes(app: App) -> list[Route]:
 def all_routes(app: App) -> list[BaseRoute]:
     """Routes of all protocols; a longer path stands before the shorter one that would swallow it."""
     own = native_routes(app)
+    places = TrackingPlaces(app.tracking)
     return [
         # Routes are tried in order, so those that are asked most stand first.
         *openai(app.gateway),
@@ -73,7 +109,26 @@ def all_routes(app: App) -> list[BaseRoute]:
         *otlp(app.tracing),
         *own,
         *openapi.routes(own),
-        *mlflow([mlflow_runs.endpoints(app.tracking), mlflow_experiments.endpoints(app.tracking.experiments)]),
+        *mlflow(
+            [
+                mlflow_runs.endpoints(app.tracking),
+                mlflow_metrics.endpoints(app.tracking),
+                mlflow_logged_models.endpoints(app.tracking.models),
+                mlflow_promptlab.endpoints(app.tracking, app.artifacts),
+                mlflow_artifacts.endpoints(app.artifacts),
+                mlflow_artifact_parts.endpoints(app.artifacts.uploads),
+                mlflow_artifact_places.endpoints(app.artifacts, artifact_places(app, places)),
+                mlflow_experiments.endpoints(app.tracking),
+                mlflow_registry.endpoints(app.registry),
+                mlflow_versions.endpoints(app.registry, Describing(Packages(app.artifacts, places)), places),
+                mlflow_datasets.endpoints(app.evaluation_datasets),
+                mlflow_scorers.endpoints(app.scorers),
+                mlflow_webhooks.endpoints(app.webhooks),
+                mlflow_traces.endpoints(app.tracing, app.artifacts, app.registry),
+                mlflow_traces_v2.endpoints(app.tracing.infos),
+                mlflow_assessments.endpoints(app.tracing.assessments),
+            ]
+        ),
     ]
 
 

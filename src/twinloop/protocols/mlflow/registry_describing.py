@@ -49,7 +49,7 @@ def prompt_manifest(tags: Mapping[str, str]) -> dict[str, Any]:
 def _json(text: str, tag: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidInput(
             f"The tag {tag} is not valid JSON: {error}. Register the prompt with MLflow's client."
         ) from error

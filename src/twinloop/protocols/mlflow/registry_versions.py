@@ -145,11 +145,11 @@ class VersionHandlers:
         return await self._versions.get(who, which, checks.number(request.version))
 
     async def _source(self, who: Principal, given: str, request: wire.CreateVersion, kind: str) -> Source:
-        if kind == PROMPT:
-            return sources.prompt_source(given)._replace(run_id=request.run_id or None)
         for value in (request.run_id, request.model_id):
             if value and len(value) > _RUN_ID:
                 raise InvalidInput(f"Invalid id '{value[:80]}'. Send the one that the server gave.")
+        if kind == PROMPT:
+            return sources.prompt_source(given)._replace(run_id=request.run_id or None)
         return await sources.model_source(
             who, given, request.run_id, request.model_id, self._places, lambda uri: self._find(who, uri)
         )

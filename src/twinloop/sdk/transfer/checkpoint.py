@@ -39,7 +39,7 @@ class File(NamedTuple):
 class Checkpoint:
     """One import's memory, kept in a file, or in this process alone without a path. Safe for use by many threads."""
 
-    def __init__(self, path: Path | None, source: str, target: str) -> None:
+    def __init__(self, path: Path | None, source: str, target: str, wait_s: float = 5.0) -> None:
         """Raises InvalidInput when the file is that of another import, StorageUnreadable when it cannot be used."""
         self.path = path
         self._lock = threading.RLock()
@@ -47,7 +47,7 @@ class Checkpoint:
             if path is not None:
                 path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = sqlite3.connect(
-                path or ":memory:", isolation_level=None, timeout=5.0, check_same_thread=False
+                path or ":memory:", isolation_level=None, timeout=wait_s, check_same_thread=False
             )
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=NORMAL")
