@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from twinloop.control.tracking.replay.operations import Operation, decode
-from twinloop.sdk.spooling.journal import Reader
-from twinloop.sdk.spooling.spool import spools
+from twinloop.sdk.spooling.left import spools
+from twinloop.sdk.spooling.reader import Reader
 from twinloop.sdk.tracking import process
 
 NOBODY = "http://127.0.0.1:9"

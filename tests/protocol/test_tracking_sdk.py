@@ -16,7 +16,8 @@ from tests.recording import spooling
 from tests.serving import ServerProcess
 from twinloop.core.errors import NotFound
 from twinloop.sdk.spooling import draining
-from twinloop.sdk.spooling.spool import Place, spools
+from twinloop.sdk.spooling.left import spools
+from twinloop.sdk.spooling.spool import Place
 from twinloop.sdk.tracking import process
 
 QUIET: dict[str, Any] = {"capture": False, "system_metrics": False}

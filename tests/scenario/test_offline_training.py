@@ -19,7 +19,7 @@ import pytest
 import twinloop as tl
 from tests.recording import NOBODY
 from tests.serving import ServerProcess
-from twinloop.sdk.spooling.spool import spools
+from twinloop.sdk.spooling.left import spools
 
 TRAINING = """
 import sys, time

@@ -14,7 +14,8 @@ from twinloop.core.errors import InvalidInput, TwinloopError
 
 if TYPE_CHECKING:
     from twinloop.sdk.client import Client
-    from twinloop.sdk.spooling.spool import Left, Place
+    from twinloop.sdk.spooling.left import Left
+    from twinloop.sdk.spooling.spool import Place
 
 
 def declare(commands: Commands) -> None:
@@ -100,7 +101,7 @@ def _root() -> Path:
 
 def _found(words: Sequence[str]) -> list[Left]:
     """The spools with these ids or folders, or all. Raises InvalidInput for one that is not there."""
-    from twinloop.sdk.spooling.spool import look, spools
+    from twinloop.sdk.spooling.left import look, spools
 
     root = _root()
     folders = [root / word for word in words] if words else list(spools(root))

@@ -11,7 +11,7 @@ import pytest
 import twinloop as tl
 from tests.recording import NOBODY, spooling
 from twinloop.cli.main import main
-from twinloop.sdk.spooling.spool import spools
+from twinloop.sdk.spooling.left import spools
 from twinloop.sdk.tracking import process
 
 
@@ -47,7 +47,9 @@ def test_what_is_waiting_is_listed(root: Path, capsys: pytest.CaptureFixture[str
     assert found["id"] in row
 
 
-def test_a_spool_in_use_is_neither_sent_nor_deleted(root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_spool_in_use_is_neither_sent_nor_deleted(
+    root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
     run = tl.run(capture=False, system_metrics=False)
     (folder,) = spools(root)
     assert main(["spool", "send", "--home", str(tmp_path / "home")]) == 0

@@ -16,7 +16,8 @@ from tests.recording import operations, spooling
 from twinloop.control.tracking.replay.operations import Artifact, Log, Tags
 from twinloop.sdk.capture import git, machine, snapshot, usage
 from twinloop.sdk.capture.seeds import seeds
-from twinloop.sdk.spooling.spool import file_of, spools
+from twinloop.sdk.spooling.left import spools
+from twinloop.sdk.spooling.spool import file_of
 
 KEY = "sk-" + "a1B2" * 8
 

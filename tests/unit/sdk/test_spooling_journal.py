@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from twinloop.sdk.spooling import journal as journals
-from twinloop.sdk.spooling.journal import Journal, Reader, Record, first_of, frame, segments, unframe
+from twinloop.sdk.spooling.journal import Journal, Record, first_of, frame, segments, unframe
+from twinloop.sdk.spooling.reader import Reader
 
 
 def everything(folder: Path, after: int = 0) -> list[Record]:

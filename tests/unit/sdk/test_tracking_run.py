@@ -19,7 +19,7 @@ from tests.recording import operations, spooling
 from twinloop.control.tracking.replay.operations import Artifact, Finish, Log, Params, Produce, Read, Start, Tags, Use
 from twinloop.core.errors import InvalidInput, Refused
 from twinloop.sdk.definitions import current_run_id, running
-from twinloop.sdk.spooling.spool import look, spools
+from twinloop.sdk.spooling.left import look, spools
 from twinloop.sdk.tracking import process
 
 QUIET: dict[str, Any] = {"capture": False, "system_metrics": False}

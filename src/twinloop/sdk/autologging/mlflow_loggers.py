@@ -14,7 +14,8 @@ from mlflow.tracking._tracking_service.utils import _tracking_store_registry
 
 from twinloop.core.errors import InstallationError
 from twinloop.sdk.autologging.imports import when_imported
-from twinloop.sdk.autologging.mlflow_store import SCHEME, URI, SpoolArtifacts, SpoolStore
+from twinloop.sdk.autologging.mlflow_artifacts import SpoolArtifacts
+from twinloop.sdk.autologging.mlflow_store import SCHEME, URI, SpoolStore
 from twinloop.sdk.tracking import context
 from twinloop.sdk.tracking.recorder import Recorder
 from twinloop.sdk.tracking.run import ActiveRun

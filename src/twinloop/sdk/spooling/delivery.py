@@ -10,7 +10,8 @@ import msgspec
 from twinloop.control.tracking.replay.operations import Artifact, Damaged, Finish, Operation, Start, decode, encode
 from twinloop.core.errors import Conflict, PayloadTooLarge, TwinloopError
 from twinloop.sdk.client import Client
-from twinloop.sdk.spooling.journal import Reader, Record
+from twinloop.sdk.spooling.journal import Record
+from twinloop.sdk.spooling.reader import Reader
 from twinloop.sdk.spooling.spool import file_of
 
 _COUNT = 2000

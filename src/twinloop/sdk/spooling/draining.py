@@ -13,7 +13,8 @@ from twinloop.core.errors import TwinloopError, Unavailable
 from twinloop.sdk.client import Client
 from twinloop.sdk.spooling.delivery import Delivery, Rejected, open_runs, send
 from twinloop.sdk.spooling.journal import segments
-from twinloop.sdk.spooling.spool import About, Place, about_of, alone, keep_mark, read_mark, refusal, spools
+from twinloop.sdk.spooling.left import alone, refusal, spools
+from twinloop.sdk.spooling.spool import About, Place, about_of, keep_mark, read_mark
 
 log = logging.getLogger("twinloop.sdk")
 

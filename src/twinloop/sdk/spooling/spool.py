@@ -8,18 +8,18 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
 from twinloop.core.ids import new_id
-from twinloop.sdk.spooling.journal import Journal, Reader, require_room, segments
+from twinloop.sdk.spooling.journal import Journal, require_room
 
-_ABOUT = "about.json"
+ABOUT = "about.json"
 _ACKNOWLEDGED = "acknowledged"
 _LOCK = "lock"
-_REFUSED = "refused"
+REFUSED = "refused"
 _FILES = "files"
 
 
@@ -65,8 +65,8 @@ class Spool:
         folder = root / about.id
         try:
             folder.mkdir(mode=0o700, parents=True)
-            lock = _locked(folder)
-            (folder / _ABOUT).write_bytes(msgspec.json.encode(about))
+            lock = locked(folder)
+            (folder / ABOUT).write_bytes(msgspec.json.encode(about))
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             return cls(about, None, -1, header)
@@ -115,7 +115,7 @@ class Spool:
         """Leave the spool for a person to look at; it is not sent again by itself."""
         if self.folder is not None:
             with contextlib.suppress(OSError):
-                (self.folder / _REFUSED).write_text(why)
+                (self.folder / REFUSED).write_text(why)
 
     def close(self) -> None:
         self.journal.close()
@@ -139,73 +139,11 @@ class Spool:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-class Left(msgspec.Struct, frozen=True):
-    """A spool as it lies on the disk, of a process that lives (``held``) or has ended."""
-
-    about: About
-    folder: Path
-    acknowledged: int
-    last: int
-    size: int
-    """Bytes, with the copies of files."""
-    held: bool
-    refused: str
-
-    @property
-    def waiting(self) -> int:
-        """How many records have not arrived."""
-        return max(0, self.last - self.acknowledged)
-
-
-def spools(root: Path) -> Iterator[Path]:
-    """The folders of spools below ``root``, oldest first."""
-    if root.is_dir():
-        yield from sorted(path for path in root.iterdir() if (path / _ABOUT).is_file())
-
-
-def look(folder: Path) -> Left | None:
-    """What lies in a spool's folder; None when it is not one, or is gone by now."""
-    about = about_of(folder)
-    if about is None:
-        return None
-    try:
-        lock = _locked(folder)
-        if lock is not None:
-            os.close(lock)
-        size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-        done, refused = read_mark(folder), refusal(folder)
-        return Left(about, folder, done, max(done, _last(folder)), size, lock is None, refused)
-    except OSError:
-        return None
-
-
 def about_of(folder: Path) -> About | None:
     try:
-        return msgspec.json.decode((folder / _ABOUT).read_bytes(), type=About)
+        return msgspec.json.decode((folder / ABOUT).read_bytes(), type=About)
     except (OSError, msgspec.DecodeError):
         return None
-
-
-def refusal(folder: Path) -> str:
-    """Why the server refuses to go on with this spool; empty when it does not."""
-    try:
-        return (folder / _REFUSED).read_text() or "refused"
-    except OSError:
-        return ""
-
-
-@contextlib.contextmanager
-def alone(folder: Path) -> Iterator[bool]:
-    """Hold a spool whose process has ended; False when that process lives, or somebody else is at it."""
-    try:
-        lock = _locked(folder)
-    except OSError:
-        lock = None
-    try:
-        yield lock is not None
-    finally:
-        if lock is not None:
-            os.close(lock)
 
 
 def file_of(folder: Path, name: str) -> Path:
@@ -213,21 +151,7 @@ def file_of(folder: Path, name: str) -> Path:
     return folder / _FILES / Path(name).name
 
 
-def _last(folder: Path) -> int:
-    found = segments(folder)
-    if not found:
-        return 0
-    reader = Reader(folder)
-    try:
-        last = 0
-        while records := reader.read(0, 10_000, 2**24):
-            last = records[-1].sequence
-        return last
-    finally:
-        reader.close()
-
-
-def _locked(folder: Path) -> int | None:
+def locked(folder: Path) -> int | None:
     """A descriptor that holds the folder's lock until it is closed, or None when somebody else holds it."""
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

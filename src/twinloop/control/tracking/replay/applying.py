@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -26,10 +24,8 @@ from twinloop.control.tracking.inputs import put_inputs, put_models_made
 from twinloop.control.tracking.locations import below
 from twinloop.control.tracking.logged_models import check_model_name, check_model_pairs
 from twinloop.control.tracking.model import (
-    CONTEXT_TAG,
     PARENT_TAG,
     RUN_NAME_TAG,
-    DatasetInput,
     Metric,
     RunChange,
     run_node,
@@ -38,10 +34,10 @@ from twinloop.control.tracking.names import (
     PARAM_LIMIT,
     TAG_LIMIT,
     check_experiment_name,
-    check_key,
     check_pairs,
     random_name,
 )
+from twinloop.control.tracking.replay.checking import check_model_id, check_run_id, input_of, metrics_of, moment
 from twinloop.control.tracking.replay.operations import (
     Artifact,
     Damaged,
@@ -62,10 +58,7 @@ from twinloop.core.digests import Digest
 from twinloop.core.errors import InvalidInput, NotFound, TwinloopError
 
 _NS = 1_000_000
-_INT64 = 2**63
 _MESSAGE = 1000
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
-_MODEL_ID = re.compile(r"m-[0-9a-f]{32}\Z")
 _UNFIT = (DataError, IntegrityError, InterfaceError, OverflowError, ValueError)
 """What a database says of a value it cannot hold; any other trouble is not the value's fault, and fails the whole batch."""
 
@@ -247,7 +240,7 @@ class Applying:
         if operation.model is None:
             return place_of(run.artifact_uri)
         place = experiment_rows.require_active(self._connection, self._tenant, str(run.experiment))
-        return place_of(below(place.artifact_location, "models", _model_id(operation.model), "artifacts"))
+        return place_of(below(place.artifact_location, "models", check_model_id(operation.model), "artifacts"))
 
     def _model(self, model: Model) -> None:
         run = repository.place(self._connection, self._tenant, model.run)
@@ -257,7 +250,7 @@ class Applying:
             self._connection,
             self._tenant,
             experiment_rows.require_active(self._connection, self._tenant, str(run.experiment)),
-            _model_id(model.model),
+            check_model_id(model.model),
             name=check_model_name(model.name),
             type=model.type,
             run_id=model.run,
@@ -287,40 +280,3 @@ class Applying:
         if found is None:
             raise NotFound(f"There is no revision {ref[:200]}. Register it, then say so again with client.runs.")
         return found
-
-
-def metrics_of(log: Log) -> list[Metric]:
-    """Raises InvalidInput when a key, step or time cannot be kept."""
-    name, digest = log.dataset or (None, None)
-    at = moment(log.at)
-    found = []
-    for key, value, step in log.points:
-        check_key(key, "metric key")
-        if not -_INT64 <= step < _INT64:
-            raise InvalidInput(f"The step of metric {key!r} must fit into 64 bits.")
-        found.append(Metric(key, math.nan if value is None else value, at, step, log.model, name, digest))
-    return found
-
-
-def input_of(read: Read) -> DatasetInput:
-    return DatasetInput(
-        read.name, read.digest, read.source_type, read.source, read.schema, read.profile, {CONTEXT_TAG: read.role}
-    )
-
-
-def moment(at: int) -> int:
-    if not 0 <= at < _INT64 // _NS:
-        raise InvalidInput(f"{at} is no time in milliseconds since 1970.")
-    return at
-
-
-def _model_id(id: str) -> str:
-    if not _MODEL_ID.match(id):
-        raise InvalidInput(f"{id[:80]!r} cannot be the id of a logged model. Use m- and 32 hex digits.")
-    return id
-
-
-def check_run_id(id: str) -> str:
-    if not _RUN_ID.match(id):
-        raise InvalidInput(f"{id[:80]!r} cannot be the id of a run. Use up to 32 letters, digits, '_' and '-'.")
-    return id
