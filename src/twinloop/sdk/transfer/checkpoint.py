@@ -49,19 +49,24 @@ class Checkpoint:
             self._connection = sqlite3.connect(
                 path or ":memory:", isolation_level=None, timeout=wait_s, check_same_thread=False
             )
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            # Held until it is closed: two imports into one place at once would each count what the other copies.
-            self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._connection.executescript(_TABLES)
-            self._begin(source, target)
         except (sqlite3.Error, OSError) as error:
-            busy = "locked" in str(error)
-            raise StorageUnreadable(
-                f"The checkpoint {path} is in use: another import of the same source is running."
-                if busy
-                else f"The checkpoint {path} cannot be used ({error}). Delete it to begin again; nothing is copied twice."
-            ) from error
+            raise _unusable(path, error) from error
+        try:
+            self._open(source, target)
+        except sqlite3.Error as error:
+            self.close()
+            raise _unusable(path, error) from error
+        except InvalidInput:
+            self.close()
+            raise
+
+    def _open(self, source: str, target: str) -> None:
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        # Held until it is closed: two imports into one place at once would each count what the other copies.
+        self._connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+        self._connection.executescript(_TABLES)
+        self._begin(source, target)
 
     def _begin(self, source: str, target: str) -> None:
         for name, value in (("version", _VERSION), ("source", source), ("target", target)):
@@ -136,3 +141,11 @@ class Checkpoint:
 
     def keep_number(self, source: str, number: int, merged: bool) -> None:
         self._rows("INSERT OR REPLACE INTO numbers VALUES (?, ?, ?)", (source, number, int(merged)))
+
+
+def _unusable(path: Path | None, error: Exception) -> StorageUnreadable:
+    if "locked" in str(error):
+        return StorageUnreadable(f"The checkpoint {path} is in use: another import of the same source is running.")
+    return StorageUnreadable(
+        f"The checkpoint {path} cannot be used ({error}). Delete it to begin again; nothing is copied twice."
+    )

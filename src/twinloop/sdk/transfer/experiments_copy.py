@@ -46,11 +46,8 @@ class ExperimentCopy:
             before = len(self._sink.refused)
             if self._writing:
                 self._checkpoint.keep_number(experiment.id, number, merged)
-                self._sink.put(
-                    {"experiment_tags": experiment_tags(experiment, number)}
-                    if merged
-                    else experiment_rows(experiment, number)
-                )
+                tags = {"experiment_tags": experiment_tags(experiment, number)}
+                self._sink.put(self._sink.fit(tags if merged else experiment_rows(experiment, number)))
                 if any(shape == "experiments" for shape, *_ in self._sink.refused[before:]):
                     del placed[experiment.id]
             self._numbers[experiment.id] = (number, merged)

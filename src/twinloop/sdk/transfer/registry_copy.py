@@ -39,7 +39,15 @@ class RegistryCopy:
     def copy(self) -> None:
         for found in self._source.models():
             model = _model(found)
-            versions = [self._version(model, found, version) for version in self._source.versions(found.name)]
+            if not self._sendable("models", found.name, model):
+                continue
+            versions = [
+                made
+                for version in self._source.versions(found.name)
+                if self._sendable(
+                    "versions", f"{found.name} {version.number}", made := self._version(model, found, version)
+                )
+            ]
             live = [version.number for version in versions if not version.deleted]
             # A number that was given to a version deleted since is not given again, but only the last ones can be.
             kept = [v for v in versions if not v.deleted or v.number == max(x.number for x in versions)]
@@ -113,6 +121,15 @@ class RegistryCopy:
             aliases=tuple(sorted(alias for alias, number in found.aliases.items() if number == version.number)),
             deleted=version.deleted,
         )
+
+    def _sendable(self, what: str, name: str, made: ImportedModel | ImportedVersion) -> bool:
+        try:
+            msgspec.json.encode(made)
+        except (UnicodeEncodeError, OverflowError):
+            shown = name[:200].encode("ascii", "backslashreplace").decode()
+            self._sink.refused.append((what, shown, "it holds something that JSON cannot say"))
+            return False
+        return True
 
     def _call(self, what: str, body: Mapping[str, Any]) -> None:
         answer = self._sink.client.call("POST", f"{_AT}/{what}", {"origin": self._source.origin, **body})

@@ -20,6 +20,7 @@ from twinloop.sdk.transfer.found import (
 )
 
 Json = Mapping[str, Any]
+_INT64 = 2**63
 
 
 def read_experiment(item: Json) -> FoundExperiment:
@@ -137,6 +138,8 @@ def read_version(item: Json) -> FoundVersion:
 
 def read_points(key: str, found: Sequence[Json]) -> Points:
     ordered = sorted(found, key=read_place)
+    if any(not -_INT64 <= number < _INT64 for point in ordered for number in read_place(point)[:2]):
+        raise ValueError("a time or step is no number of 64 bits")
     return Points(
         key=key,
         at_ms=[_int(p.get("timestamp")) or 0 for p in ordered],

@@ -165,13 +165,20 @@ class RestSource:
             cut = max(by_run) if len(found) >= _POINTS else None
             for id in sorted(by_run):
                 if id != cut:
-                    yield id, read_points(key, by_run[id])
+                    yield from self._read(id, key, by_run[id])
             if cut is None:
                 return
             yield from self._one_series(key, cut)
             ids = [id for id in ids if id > cut]
         for id in ids:
             yield from self._one_series(key, id)
+
+    def _read(self, run_id: str, key: str, found: Sequence[Json]) -> Iterator[tuple[str, Points]]:
+        try:
+            if found:
+                yield run_id, read_points(key, found)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            self.refused.append(("metrics", f"{run_id}/{key}"[:200], f"its points cannot be read ({error})"))
 
     def _one_series(self, key: str, run_id: str) -> Iterator[tuple[str, Points]]:
         query: dict[str, Any] = {"run_id": run_id, "metric_key": key, "max_results": _POINTS}
@@ -182,13 +189,13 @@ class RestSource:
             more = bool(page.get("next_page_token"))
             held = [p for p in found[-2:] if read_place(p)[:3] == read_place(found[-1])[:3]] if more else []
             whole = found[: len(found) - len(held)]
-            if whole:
-                yield run_id, read_points(key, whole)
-        if held:
-            yield run_id, read_points(key, held)
+            yield from self._read(run_id, key, whole)
+        yield from self._read(run_id, key, held)
 
     def _each(self, entity: str, items: Sequence[Json] | None, id: str, read: Callable[[dict[str, Any]], T]) -> list[T]:
         """What could be read of a list; what could not is among ``refused`` and does not stop the rest."""
+        if not isinstance(items, list | None):
+            raise SourceUnreadable(f"The server sent {entity} that are no list. Is it an MLflow server?")
         found: list[T] = []
         for item in items or []:
             try:

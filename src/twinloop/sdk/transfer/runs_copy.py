@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -84,7 +85,7 @@ class RunCopy:
     def _copy_runs(
         self, found: Sequence[FoundRun], experiment: FoundExperiment, number: int, seen: Mapping[str, str]
     ) -> None:
-        tables = {run.id: run_rows(run, experiment, number) for run in found}
+        tables = {run.id: self._sink.fit(run_rows(run, experiment, number)) for run in found}
         if self._writing:
             self._sink.put(merged(tables.values()), derive=self._source.origin)
         points = self._copy_points(found)
@@ -113,7 +114,7 @@ class RunCopy:
             self._sink.put({"metrics": rows})
 
     def _copy_models(self, found: Sequence[FoundLoggedModel], number: int, seen: Mapping[str, str]) -> None:
-        tables = {model.id: logged_model_rows(model, number) for model in found}
+        tables = {model.id: self._sink.fit(logged_model_rows(model, number)) for model in found}
         if self._writing:
             self._sink.put(merged(tables.values()), derive=self._source.origin)
         if self._files is not None:
@@ -146,4 +147,5 @@ def _add(into: SeriesSum, points: Points) -> None:
 
 def fingerprint(found: Any) -> str:
     """What an item looks like, in few bytes."""
-    return hashlib.sha256(msgspec.msgpack.encode(found)).hexdigest()[:32]
+    text = json.dumps(msgspec.to_builtins(found), sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -10,6 +10,7 @@ from urllib.parse import quote
 import msgspec
 
 from twinloop.control.transfer.model import Block, Outcome, Page, Row, Scope, Sum
+from twinloop.control.transfer.service import SHAPES
 from twinloop.core.errors import NotFound
 from twinloop.sdk.client import Client
 from twinloop.sdk.transfer.found import Refused
@@ -17,6 +18,7 @@ from twinloop.sdk.transfer.found import Refused
 Tables = Mapping[str, Sequence[Row]]
 
 _AT = "/api/v1/transfer"
+_INT64 = 2**63
 _ROWS = 20_000
 _BYTES = 64 * 2**20
 _SCOPES = 1_000
@@ -39,6 +41,20 @@ class Sink:
         for blocks in _blocks(tables):
             body = {"blocks": [msgspec.structs.asdict(block) for block in blocks], "derive": derive}
             self.take(msgspec.convert(self.client.call("POST", f"{_AT}/rows", body), Outcome))
+
+    def fit(self, tables: Tables) -> dict[str, list[Row]]:
+        """The rows that can be sent at all; the others are refused here."""
+        found: dict[str, list[Row]] = {}
+        for shape, rows in tables.items():
+            found[shape] = []
+            for row in rows:
+                objection = _objection(row)
+                if objection is None:
+                    found[shape].append(row)
+                else:
+                    key = "/".join(_shown(row.get(name)) for name in SHAPES[shape].key)
+                    self.refused.append((shape, key, objection))
+        return found
 
     def take(self, outcome: Outcome) -> None:
         """Count what became of something."""
@@ -109,6 +125,28 @@ def _blocks(tables: Tables) -> Iterator[list[Block]]:
             rows, size = rows + 1, size + weight
     if waiting:
         yield waiting
+
+
+def _objection(row: Row) -> str | None:
+    """Why a row cannot be written as JSON; None when it can."""
+    for value in row.values():
+        if isinstance(value, str) and not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                return "it holds text that is not valid Unicode"
+        elif type(value) is int and not -_INT64 <= value < _INT64:
+            return "it holds a number of more than 64 bits"
+        elif isinstance(value, dict | list):
+            try:
+                msgspec.json.encode(value)
+            except (UnicodeEncodeError, OverflowError, TypeError, RecursionError):
+                return "it holds something that JSON cannot say"
+    return None
+
+
+def _shown(value: Any) -> str:
+    return str(value)[:200].encode("ascii", "backslashreplace").decode()
 
 
 def _parts(values: Sequence[Any], many: int) -> Iterator[list[Any]]:

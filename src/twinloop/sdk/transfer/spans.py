@@ -14,6 +14,7 @@ from twinloop.sdk.transfer.found import FoundSpan
 Json = Mapping[str, Any]
 
 _KINDS = ("internal", "internal", "server", "client", "producer", "consumer")
+_HEX = frozenset("0123456789abcdefABCDEF")
 LOCATION_TAG = "mlflow.artifactLocation"
 
 
@@ -131,8 +132,7 @@ def _kind(kind: Any) -> str:
 def _hex(text: str, size: int) -> str:
     """An id of ``size`` bytes as hex, from base64 or hex. Raises ValueError."""
     plain = text.removeprefix("0x")
-    if len(plain) == 2 * size:
-        int(plain, 16)
+    if len(plain) == 2 * size and _HEX.issuperset(plain):
         return plain.lower()
     try:
         raw = base64.b64decode(text, validate=True)

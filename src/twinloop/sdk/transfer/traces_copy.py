@@ -71,12 +71,15 @@ class TraceCopy:
 
     def _copy(self, found: Sequence[FoundTrace], number: int, seen: dict[str, str]) -> None:
         traces: list[ImportedTrace] = []
+        sums: dict[str, TraceSums] = {}
         for trace in found:
             try:
                 spans = self._spans(trace)
-                traces.append(clean(_imported(trace, number, spans)))
+                made = clean(_imported(trace, number, spans))
+                sums[trace.id] = sums_of(made)
+                traces.append(made)
                 self.left_out["links between spans"] += sum(len(span.links) for span in spans)
-            except (TwinloopError, ValueError, KeyError, TypeError, AttributeError) as error:
+            except (TwinloopError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 self._sink.refused.append(("traces", trace.id, f"its spans cannot be read ({error})"))
         if self._writing:
             for start in range(0, len(traces), _PAGE):
@@ -86,7 +89,6 @@ class TraceCopy:
             self._files.copy(
                 [Files("trace", t.id, t.location, f"{number}/traces/{t.id}/artifacts") for t in found if t.location]
             )
-        sums = {trace.id: sums_of(trace) for trace in traces}
         self._checkpoint.finish("traces", {id: seen[id] for id in sums}, _listed(sums))
 
     def _spans(self, trace: FoundTrace) -> Sequence[FoundSpan]:
