@@ -78,7 +78,7 @@ def test_odd_numbers_are_kept_as_the_server_keeps_them(root: Path) -> None:
     [
         (lambda run: run.log(loss="high"), "not a number"),
         (lambda run: run.log(loss=None), "not a number"),
-        (lambda run: run.log({"a\nb": 1.0}), "parameter 'metric key'"),
+        (lambda run: run.log({"a\nb": 1.0}), "metric key"),
         (lambda run: run.log(loss=1.0, step=1.5), "whole number"),
         (lambda run: run.log(loss=1.0, step=2**63), "64 bits"),
         (lambda run: run.params({"": 1}), "param key"),
@@ -99,6 +99,15 @@ def test_input_that_cannot_be_right_is_an_error_at_once_and_is_not_written(root:
     with pytest.raises(InvalidInput, match=words):
         call(run)
     assert [type(operation) for operation in operations(root)] == [Start]
+
+
+def test_a_run_that_cannot_begin_as_asked_does_not_begin(root: Path) -> None:
+    for wrong in ({"params": {"": 1}}, {"tags": {"a": "x" * 8001}}, {"experiment": " "}, {"params": {"a": "\ud800"}}):
+        with pytest.raises(InvalidInput):
+            tl.run(**wrong, **QUIET)  # type: ignore[arg-type]
+    assert operations(root) == []
+    with pytest.raises(Refused):
+        tl.log(loss=1)
 
 
 def test_a_param_that_changes_is_an_error_at_once(root: Path) -> None:

@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from twinloop.core.errors import TwinloopError, Unavailable
 from twinloop.sdk.client import Client
@@ -64,7 +65,9 @@ class Sender:
         self._thread = threading.Thread(target=self._work, name="twinloop-send", daemon=True)
 
     def start(self) -> None:
-        self._thread.start()
+        """Begin, unless the program is ending and gets no more threads; then the next program sends."""
+        with suppress(RuntimeError):
+            self._thread.start()
 
     @property
     def waiting(self) -> int:

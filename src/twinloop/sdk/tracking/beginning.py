@@ -9,13 +9,13 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from twinloop.control.tracking.names import TAG_LIMIT, check_experiment_name, check_pairs, random_name
-from twinloop.control.tracking.replay.operations import Start
+from twinloop.control.tracking.names import PARAM_LIMIT, TAG_LIMIT, check_experiment_name, check_pairs, random_name
+from twinloop.control.tracking.replay.operations import Params, Start
 from twinloop.core.errors import InvalidInput
 from twinloop.core.ids import new_id
 from twinloop.sdk.definitions import step_run_id
 from twinloop.sdk.tracking import context
-from twinloop.sdk.tracking.recorder import Recorder
+from twinloop.sdk.tracking.recorder import Recorder, encoded
 from twinloop.sdk.tracking.run import ActiveRun
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}\Z")
@@ -46,9 +46,11 @@ def begin(
         resume=id is not None,
     )
     check_pairs({**start.tags, "name": name or ""}, "tag", TAG_LIMIT)
+    given = {key: str(value) for key, value in (params or {}).items()}
+    check_pairs(given, "param", PARAM_LIMIT)
+    encoded(Params(start.run, given))
     run = recorder.begin(start, parent)
-    if params:
-        run.params(params)
+    run.params(given)
     if parent is None:
         equip(run, recorder, capture=capture, system_metrics=system_metrics)
     return run

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -108,24 +109,22 @@ class Recorder:
 
     def begin(self, start: Start, parent: ActiveRun | None, owner: bool = True) -> ActiveRun:
         """Open a run and write down that it began."""
+        payload = encoded(start)
         run = ActiveRun(self, start, parent, owner)
         self._runs[run.id] = run
         context.opened(run)
         lane = self._records or self._lane()
-        lane.spool.journal.append(encode(start))
+        lane.spool.journal.append(payload)
         lane.known.add(run.id)
         return run
 
     def alongside(self, thread: threading.Thread) -> None:
         """Start a thread that adds to runs; the end of the program waits for it, within its bounded time."""
-        self._helping.append(thread)
-        thread.start()
+        start_thread(thread)
+        self._helping = [helper for helper in (*self._helping, thread) if helper.is_alive()]
 
     def write(self, run: ActiveRun, operation: Operation) -> None:
-        try:
-            payload = encode(operation)
-        except UnicodeEncodeError as error:
-            raise InvalidInput(f"A text cannot be written as UTF-8: {error.reason}. Nothing was logged.") from None
+        payload = encoded(operation)
         if len(payload) > RECORD_LIMIT:
             self._write_parts(run, operation, len(payload))
         elif not (self._records or self._lane()).write(run, payload):
@@ -233,7 +232,7 @@ class Recorder:
         if self._keeper is None:
             self._at_end()
             self._keeper = threading.Thread(target=self._keep_on, name="twinloop-keep", daemon=True)
-            self._keeper.start()
+            start_thread(self._keeper)
 
     def _keep_on(self) -> None:
         while not self._stop.wait(_SYNC_S):
@@ -255,3 +254,17 @@ class Recorder:
             self.told(
                 [Rejected(0, run.id, "There is no room left on the disk and in memory, so records are being lost.")]
             )
+
+
+def encoded(operation: Operation) -> bytes:
+    """Raises InvalidInput for a text that cannot be written."""
+    try:
+        return encode(operation)
+    except UnicodeEncodeError as error:
+        raise InvalidInput(f"A text cannot be written as UTF-8: {error.reason}. Nothing was logged.") from None
+
+
+def start_thread(thread: threading.Thread) -> None:
+    """A program that is ending gets no more threads; what is logged then stays in the spool for the next one."""
+    with suppress(RuntimeError):
+        thread.start()
