@@ -30,6 +30,8 @@ from twinloop.backends.webhook_http import HttpSender
 from twinloop.backends.xgboost_models import XgboostEngine
 from twinloop.control.artifacts.service import Artifacts
 from twinloop.control.evaluation.datasets.service import EvaluationDatasets
+from twinloop.control.evaluation.issues.service import Issues
+from twinloop.control.evaluation.labels.service import LabelSchemas
 from twinloop.control.evaluation.scorers.service import Scorers
 from twinloop.control.evaluation.service import EvidenceBook
 from twinloop.control.gateway.service import Gateway
@@ -54,6 +56,7 @@ from twinloop.control.releases.service import Releases, TrafficChanged
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.security.service import Keys
 from twinloop.control.store.ports import Blobs, Store
+from twinloop.control.tracing.grammar import parse_filter as check_trace_filter
 from twinloop.control.tracing.model import Trace
 from twinloop.control.tracing.service import Tracing
 from twinloop.control.tracking.replay.service import Replays
@@ -204,6 +207,8 @@ class App:
     evidence: EvidenceBook
     evaluation_datasets: EvaluationDatasets
     scorers: Scorers
+    issues: Issues
+    label_schemas: LabelSchemas
     releases: Releases
     history: History
     gateway: Gateway
@@ -343,7 +348,9 @@ async def _put_together(settings: Settings, home: Home, clock: Clock) -> App:
         pipelines=Pipelines(store, registry, clock),
         evidence=evidence,
         evaluation_datasets=EvaluationDatasets(store, tracking.experiments, clock),
-        scorers=Scorers(store, tracking.experiments, clock),
+        scorers=Scorers(store, tracking.experiments, clock, check_filter=check_trace_filter),
+        issues=Issues(store, tracking.experiments, clock),
+        label_schemas=LabelSchemas(store, tracking.experiments, clock),
         releases=Releases(store, registry, types, evidence, table, bus, clock),
         history=History(store, registry),
         gateway=Gateway(table, tracing, observer, settings.deadline_s),

@@ -22,8 +22,8 @@ class Span(NamedTuple):
     end: int
 
 
-def file_answer(call: Call, size: int, tag: str, headers: Mapping[str, str], opened: Open | None) -> Response:
-    """The answer for a file of ``size`` bytes whose content ``tag`` names; without ``opened`` only its headers.
+def file_answer(call: Call, size: int, tag: str, headers: Mapping[str, str], opened: Open) -> Response:
+    """The answer for a file of ``size`` bytes whose content ``tag`` names; to HEAD only its headers.
 
     ``headers`` have the content type. A range that is not understood, or one of many, gives the whole file.
     """
@@ -40,7 +40,7 @@ def file_answer(call: Call, size: int, tag: str, headers: Mapping[str, str], ope
         sent["content-range"] = f"bytes {span.start}-{span.end - 1}/{size}"
     start, end = span or Span(0, size)
     sent["content-length"] = str(end - start)
-    if opened is None:
+    if call.method == "HEAD":
         return Response(status_code=status, headers=sent)
     return StreamingResponse(opened(start, end), status, sent)
 

@@ -103,6 +103,11 @@ class Call:
     def url_path(self) -> str:
         return self._request.url.path
 
+    @property
+    def method(self) -> str:
+        """The method of the request; a path that takes GET is asked by HEAD too."""
+        return self._request.method
+
     async def chunks(self) -> AsyncIterator[bytes]:
         """The body as it arrives, unbounded; for streaming straight to a store."""
         try:

@@ -15,6 +15,8 @@ from twinloop.protocols.mlflow import artifacts_places as mlflow_artifact_places
 from twinloop.protocols.mlflow import assessments as mlflow_assessments
 from twinloop.protocols.mlflow import evaluation_datasets as mlflow_datasets
 from twinloop.protocols.mlflow import experiments as mlflow_experiments
+from twinloop.protocols.mlflow import issues as mlflow_issues
+from twinloop.protocols.mlflow import label_schemas as mlflow_label_schemas
 from twinloop.protocols.mlflow import logged_models as mlflow_logged_models
 from twinloop.protocols.mlflow import metrics as mlflow_metrics
 from twinloop.protocols.mlflow import promptlab as mlflow_promptlab
@@ -123,6 +125,8 @@ def all_routes(app: App) -> list[BaseRoute]:
                 mlflow_versions.endpoints(app.registry, Describing(Packages(app.artifacts, places)), places),
                 mlflow_datasets.endpoints(app.evaluation_datasets),
                 mlflow_scorers.endpoints(app.scorers),
+                mlflow_issues.endpoints(app.issues),
+                mlflow_label_schemas.endpoints(app.label_schemas),
                 mlflow_webhooks.endpoints(app.webhooks),
                 mlflow_traces.endpoints(app.tracing, app.artifacts, app.registry),
                 mlflow_traces_v2.endpoints(app.tracing.infos),

@@ -49,7 +49,10 @@ USAGE = "mlflow.chat.tokenUsage"
         ({"mlflow.spanInputs": '{"model": "m", "n": 1}'}, {"mlflow.llm.model": "m"}),
         ({"mlflow.spanInputs": '{"model": '}, {}),
         ({"mlflow.spanInputs": {"model": 3}}, {}),
-        ({"twinloop.question": "why?", "twinloop.answer": "so"}, {"mlflow.spanInputs": "why?", "mlflow.spanOutputs": "so"}),
+        (
+            {"twinloop.question": "why?", "twinloop.answer": "so"},
+            {"mlflow.spanInputs": "why?", "mlflow.spanOutputs": "so"},
+        ),
         ({"own": 1}, {}),
     ],
 )
@@ -117,8 +120,16 @@ CHAT = {"messages": [{"role": "system", "content": "brief"}, {"role": "user", "c
         ({"request": CHAT}, "user", "how?"),
         (CHAT, "assistant", "how?"),
         ({"choices": [{"message": {"role": "assistant", "content": "so"}}]}, "assistant", "so"),
-        ({"input": [{"role": "user", "content": [{"type": "input_image"}, {"type": "text", "text": "t"}]}]}, "user", "t"),
-        ({"messages": [{"role": "user", "content": None}]}, "user", '{"messages": [{"role": "user", "content": null}]}'),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image"}, {"type": "text", "text": "t"}]}]},
+            "user",
+            "t",
+        ),
+        (
+            {"messages": [{"role": "user", "content": None}]},
+            "user",
+            '{"messages": [{"role": "user", "content": null}]}',
+        ),
         ({"messages": []}, "user", '{"messages": []}'),
         ({"messages": [3]}, "user", '{"messages": [3]}'),
         ({"choices": []}, "assistant", '{"choices": []}'),
@@ -139,7 +150,9 @@ def test_a_long_preview_is_cut() -> None:
 
 
 def test_the_root_says_what_a_trace_is_about() -> None:
-    root = span(1, 1, mlflow__spanInputs={"q": 1}, mlflow__traceTag__team="blue", **{"mlflow.traceTag.a//b": "left out"})
+    root = span(
+        1, 1, mlflow__spanInputs={"q": 1}, mlflow__traceTag__team="blue", **{"mlflow.traceTag.a//b": "left out"}
+    )
     child = span(1, 2, parent=1, mlflow__spanOutputs="hidden", session__id="s-7", user__id=12)
     found = facts(trace(child, root))
     assert (found.request, found.response) == ('{"q": 1}', None)

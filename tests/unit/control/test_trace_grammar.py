@@ -105,7 +105,9 @@ def test_filters_without_end_are_refused() -> None:
             parse_filter(text)
 
 
-@given(st.text(max_size=60) | st.lists(st.sampled_from("span . name = 'a' AND ( , ) IN LIKE ` \" 1".split())).map(" ".join))
+@given(
+    st.text(max_size=60) | st.lists(st.sampled_from("span . name = 'a' AND ( , ) IN LIKE ` \" 1".split())).map(" ".join)
+)
 def test_no_text_makes_the_reader_fail_otherwise(text: str) -> None:
     for read in (parse_filter, lambda one: parse_order([one]), parse_named_value):
         try:
@@ -146,7 +148,9 @@ def test_a_filter_of_metrics_is_read(text: str, expected: tuple[str, str, str, s
     assert parse_named_value(text) == expected
 
 
-@pytest.mark.parametrize("text", ["trace.status != 'OK'", "status = 'OK'", "trace.status = 1", "trace.status = 'a' x", ""])
+@pytest.mark.parametrize(
+    "text", ["trace.status != 'OK'", "status = 'OK'", "trace.status = 1", "trace.status = 'a' x", ""]
+)
 def test_a_filter_of_metrics_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         parse_named_value(text)

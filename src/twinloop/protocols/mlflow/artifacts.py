@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -35,12 +36,8 @@ class ProxyHandlers:
         return file_infos([one async for one in children(self._artifacts, call.who, folder)], "")
 
     async def get(self, call: Call) -> Response:
-        """The bytes of a file, or a range of them."""
+        """The bytes of a file, or a range of them; to HEAD its size and type."""
         return await send_file(call, self._artifacts, file_path(call.path["path"]))
-
-    async def head(self, call: Call) -> Response:
-        """The size and type of a file."""
-        return await send_file(call, self._artifacts, file_path(call.path["path"]), body=False)
 
     async def put(self, call: Call) -> Json:
         """Store the body as a file."""
@@ -68,15 +65,14 @@ async def children(artifacts: Artifacts, who: Principal, folder: str) -> AsyncIt
             return
 
 
-async def send_file(call: Call, artifacts: Artifacts, path: str, *, body: bool = True) -> Response:
+async def send_file(call: Call, artifacts: Artifacts, path: str) -> Response:
     """The file at ``path`` of the caller's tenant, as a download."""
     found = await artifacts.find(call.who, path)
     if found is None:
         raise NotFound(f"No such artifact: '{path}'. List its folder to see what there is.")
     if found.is_dir:
         raise InvalidInput(f"Artifact path refers to a directory, not a file: '{path}'. Name a file in it.")
-    opened = (lambda start, end: artifacts.read(found, start, end)) if body else None
-    return file_answer(call, found.size, found.digest, file_headers(found.name), opened)
+    return file_answer(call, found.size, found.digest, file_headers(found.name), partial(artifacts.read, found))
 
 
 def endpoints(artifacts: Artifacts) -> list[Endpoint]:
@@ -84,7 +80,6 @@ def endpoints(artifacts: Artifacts) -> list[Endpoint]:
     one = f"{ROOT}/{{path:path}}"
     return [
         Endpoint("PUT", one, handlers.put),
-        Endpoint("HEAD", one, handlers.head),
         Endpoint("GET", one, handlers.get),
         Endpoint("DELETE", one, handlers.delete),
         Endpoint("GET", ROOT, handlers.listing),

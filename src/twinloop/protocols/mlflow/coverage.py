@@ -122,24 +122,6 @@ GAPS: tuple[Gap, ...] = (
         ),
     ),
     Gap(
-        "Issues found in traces",
-        "Not built yet. Keep a problem as an assessment of its trace: mlflow.log_feedback().",
-        _all(f"{_V3}/issues", "POST ", "POST /search", "GET /{issue_id}", "PATCH /{issue_id}"),
-    ),
-    Gap(
-        "Label schemas",
-        "Not built yet. Assessments need none: mlflow.log_feedback() and mlflow.log_expectation() take any name and value.",
-        _all(
-            f"{_V3}/label-schemas",
-            "POST /create",
-            "GET /get",
-            "GET /get-by-name",
-            "GET /list",
-            "PATCH /update",
-            "DELETE /delete",
-        ),
-    ),
-    Gap(
         "Review queues",
         "Not built yet. Mark traces that somebody should look at with a tag, and search for it.",
         _all(

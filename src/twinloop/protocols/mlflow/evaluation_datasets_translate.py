@@ -49,9 +49,12 @@ def position(token: str | None) -> int | None:
     if not token:
         return None
     try:
-        return int(base64.urlsafe_b64decode(token.encode()).decode("ascii"))
+        found = int(base64.urlsafe_b64decode(token.encode()).decode("ascii"))
     except (ValueError, binascii.Error) as error:
         raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.") from error
+    if not 0 <= found < 2**62:
+        raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.")
+    return found
 
 
 def token(position: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, TypedDict
 from urllib.parse import quote
 
@@ -81,11 +82,11 @@ def routes(artifacts: Artifacts, of_run: ByRun) -> list[Route]:
 
     async def get(call: Call) -> Response:
         """The bytes of a file, or the range of them that the header Range asks for; its ETag is the digest."""
-        return await _answer(call, artifacts, body=True)
+        return await _answer(call, artifacts)
 
     async def head(call: Call) -> Response:
         """The size and digest of a file."""
-        return await _answer(call, artifacts, body=False)
+        return await _answer(call, artifacts)
 
     async def delete(call: Call) -> wire.Nothing:
         """Remove a file, or a folder with all in it; nothing happens when there is none."""
@@ -118,7 +119,7 @@ def routes(artifacts: Artifacts, of_run: ByRun) -> list[Route]:
     ]
 
 
-async def _answer(call: Call, artifacts: Artifacts, *, body: bool) -> Response:
+async def _answer(call: Call, artifacts: Artifacts) -> Response:
     found = await artifacts.get(call.who, call.path["path"])
     if found.is_dir:
         raise NotFound(f"{found.path[:200]!r} is a folder. List it at /api/v1/artifact-list, or name a file in it.")
@@ -129,8 +130,7 @@ async def _answer(call: Call, artifacts: Artifacts, *, body: bool) -> Response:
     }
     if found.flag is not None:
         headers["x-content-flag"] = found.flag
-    opened = (lambda start, end: artifacts.read(found, start, end)) if body else None
-    return file_answer(call, found.size, found.digest, headers, opened)
+    return file_answer(call, found.size, found.digest, headers, partial(artifacts.read, found))
 
 
 def artifact_json(found: Artifact) -> ArtifactJson:

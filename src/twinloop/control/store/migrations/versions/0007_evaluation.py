@@ -14,6 +14,8 @@ def upgrade() -> None:
     _evaluation_dataset_records()
     _evaluation_dataset_tags()
     _evaluation_datasets()
+    _issues()
+    _label_schemas()
     _scorer_schedules()
     _scorer_versions()
     _scorers()
@@ -101,6 +103,50 @@ def _evaluation_datasets() -> None:
     )
     op.create_index("ix_evaluation_datasets_name", "evaluation_datasets", ["tenant", "name"], unique=False)
     op.create_index("ix_evaluation_datasets_newest", "evaluation_datasets", ["tenant", "created_ms"], unique=False)
+
+
+def _issues() -> None:
+    op.create_table(
+        "issues",
+        sa.Column("position", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("tenant", sa.String(length=100), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("experiment", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("status", sa.String(length=20), nullable=False),
+        sa.Column("severity", sa.String(length=20), nullable=True),
+        sa.Column("root_causes", sa.Text(), nullable=False),
+        sa.Column("categories", sa.Text(), nullable=False),
+        sa.Column("run", sa.String(length=64), nullable=True),
+        sa.Column("created_by", sa.Text(), nullable=True),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_issues")),
+    )
+    op.create_index("ix_issues_experiment", "issues", ["tenant", "experiment"], unique=False)
+    op.create_index("uq_issues_id", "issues", ["tenant", "id"], unique=True)
+
+
+def _label_schemas() -> None:
+    op.create_table(
+        "label_schemas",
+        sa.Column("position", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("tenant", sa.String(length=100), nullable=False),
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("experiment", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=250), nullable=False),
+        sa.Column("type", sa.String(length=20), nullable=False),
+        sa.Column("input", sa.Text(), nullable=False),
+        sa.Column("instruction", sa.Text(), nullable=True),
+        sa.Column("enable_comment", sa.Boolean(), nullable=False),
+        sa.Column("default", sa.Boolean(), nullable=False),
+        sa.Column("created_ms", sa.BigInteger(), nullable=False),
+        sa.Column("updated_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("position", name=op.f("pk_label_schemas")),
+    )
+    op.create_index("uq_label_schemas_id", "label_schemas", ["tenant", "id"], unique=True)
+    op.create_index("uq_label_schemas_name", "label_schemas", ["tenant", "experiment", "name"], unique=True)
 
 
 def _scorer_schedules() -> None:

@@ -1,0 +1,1 @@
+"""The questions an experiment asks people about its traces."""
