@@ -145,6 +145,27 @@ def test_usage_is_measured_in_percent_and_megabytes() -> None:
     assert found["system/network_receive_megabytes"] >= 0
 
 
+CARD = "NVIDIA H200, 143771, 570.86"
+BUSY = "63, 71000, 142000, 350.5, 700.0"
+
+
+def test_graphics_cards_are_described_and_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what nvidia-smi prints; a value that a card does not tell is left out."""
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text(
+        f"#!/bin/sh\ncase $1 in *name*) echo '{CARD}';; *) echo '{BUSY}'; echo '5, 10, 100, [N/A], [N/A]';; esac\n"
+    )
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert machine.facts()["environment.gpus"] == CARD
+    found = usage.Usage().sample()
+    assert found["system/gpu_0_utilization_percentage"] == 63.0
+    assert found["system/gpu_0_memory_usage_percentage"] == 50.0
+    assert found["system/gpu_0_power_usage_watts"] == 350.5
+    assert found["system/gpu_1_memory_usage_percentage"] == 10.0
+    assert "system/gpu_1_power_usage_watts" not in found
+
+
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with spooling(monkeypatch, tmp_path) as found:

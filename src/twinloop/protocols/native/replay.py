@@ -13,7 +13,7 @@ from twinloop.protocols.http import Call, route
 from twinloop.protocols.native.errors import NATIVE
 
 
-class Batch(msgspec.Struct, frozen=True):
+class ReplayBatch(msgspec.Struct, frozen=True):
     """``first`` is the number of the first operation; each is an object whose ``do`` says what it is."""
 
     spool: str
@@ -41,7 +41,7 @@ class ReplayState(TypedDict):
 
 
 def routes(replays: Replays) -> list[Route]:
-    async def replay(call: Call, batch: Batch) -> ReplayJson:
+    async def replay(call: Call, batch: ReplayBatch) -> ReplayJson:
         """Apply operations of a journal; those that were applied before are skipped."""
         found = await replays.apply(call.who, batch.spool, batch.first, [_operation(raw) for raw in batch.operations])
         return {
@@ -54,7 +54,7 @@ def routes(replays: Replays) -> list[Route]:
         return {"last": await replays.last(call.who, call.path["spool"])}
 
     return [
-        route(NATIVE, "POST", "/api/v1/replays", replay, body=Batch, answer=ReplayJson),
+        route(NATIVE, "POST", "/api/v1/replays", replay, body=ReplayBatch, answer=ReplayJson),
         route(NATIVE, "GET", "/api/v1/replays/{spool}", state, answer=ReplayState),
     ]
 
