@@ -101,12 +101,10 @@ def test_an_upload_that_was_given_up_is_gone_on_with(client: Client, server: Ser
     data = large.read_bytes()
     client.call("PUT", f"{one}/1", content=data[:PART])
     client.call("PUT", f"{one}/2", content=bytes(PART))  # of another content of the file
-    left = {path.name for path in stored_parts(server)}
     with CuttingProxy(server.url, 3 * PART + PART // 2, 1) as proxy, Client(HttpTransport(proxy.url)) as narrow:
         [sent] = narrow.artifacts.upload("sdk/again", large)
         assert proxy.cuts_left == 1, "the first part was sent again"
     assert sent["digest"] == digest_bytes(data)
-    assert len(left) == 2
     assert stored_parts(server) == []
 
 
