@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import threading
 import time
 from collections.abc import Iterator
@@ -194,8 +195,12 @@ class Orphan:
 def test_a_spool_of_another_program_that_lives_is_left_alone(
     root: Path, server: ServerProcess, client: tl.Client
 ) -> None:
-    other = Orphan(root, server.url)
+    other, elsewhere = Orphan(root, server.url), Orphan(root, server.url)
+    about = elsewhere.folder / "about.json"
+    about.write_bytes(about.read_bytes().replace(platform.node().encode(), b"another-machine"))
+    elsewhere.abandon()
     draining.sweep(root, Place(url=server.url), client)
+    assert elsewhere.folder.is_dir(), "whether a program on another machine lives cannot be told here"
     assert other.folder.is_dir()
     assert draining.drain(other.folder, client) is None
     other.abandon()

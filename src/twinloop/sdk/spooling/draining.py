@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import platform
 import shutil
 import time
 from collections.abc import Sequence
@@ -59,12 +60,14 @@ def empty(folder: Path, about: About, client: Client) -> list[Rejected]:
 def sweep(root: Path, place: Place, client: Client) -> None:
     """Send everything that programs which have ended left for ``place``, oldest first, so that runs go on in order.
 
+    Only those of this machine: of others that share the folder one cannot tell here whether they live.
+
     Raises:
         Unavailable: the server went away meanwhile.
     """
     for folder in spools(root):
         about = about_of(folder)
-        if about is None or about.place != place or refusal(folder):
+        if about is None or about.place != place or about.host != platform.node() or refusal(folder):
             continue
         try:
             rejected = drain(folder, client)

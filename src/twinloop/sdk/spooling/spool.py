@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import platform
 import shutil
 import sys
 import time
@@ -41,6 +42,7 @@ class About(msgspec.Struct, frozen=True):
     program: str
     pid: int
     started_ms: int
+    host: str = ""
 
 
 class Spool:
@@ -61,7 +63,9 @@ class Spool:
     def make(cls, root: Path, place: Place, suffix: str = "", header: Callable[[], bytes] = lambda: b"{}") -> Spool:
         """A new spool below ``root``, which is made if need be."""
         started = time.time_ns() // 1_000_000
-        about = About(new_id() + suffix, place, Path(sys.argv[0]).name if sys.argv else "", os.getpid(), started)
+        about = About(
+            new_id() + suffix, place, Path(sys.argv[0]).name if sys.argv else "", os.getpid(), started, platform.node()
+        )
         folder = root / about.id
         try:
             folder.mkdir(mode=0o700, parents=True)
