@@ -63,6 +63,9 @@ def filled(path: str, value: str) -> str:
 def bodies(endpoint: Known) -> Iterator[bytes]:
     """No JSON, other JSON, and each field with values of every type."""
     yield from (b"", b"nonsense", b"{", b"[]", b"null", b"3", b'"x"', b"{}", b"\xff\xfe", b"[" * 10_000)
+    for depth in (400, 900):
+        yield b'{"name":' * depth + b"1" + b"}" * depth
+        yield b"[" * depth + b"]" * depth
     fields = [field.name for field in endpoint.message.fields]
     values: list[Any] = [None, True, -1, 2**70, 1.5, [], {}, [[]], [{"key": 3}], [None], {"a": {"b": []}}]
     for value in values:

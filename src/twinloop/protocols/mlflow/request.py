@@ -48,13 +48,15 @@ def decode(data: bytes, type: type[T]) -> T:
         pass
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidInput(f"The body is not valid JSON: {error}.") from error
-    found = msgspec.json.decode(data)
-    if isinstance(found, str):  # old clients encode twice
-        try:
+    try:
+        found = msgspec.json.decode(data)
+        if isinstance(found, str):  # old clients encode twice
             found = msgspec.json.decode(found)
-        except msgspec.DecodeError as error:
-            raise InvalidInput(f"The body is not a JSON object but text: {error}.") from error
-    return _convert({} if found is None else found, type)
+        return _convert({} if found is None else found, type)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"The body is not a JSON object but text: {error}.") from error
+    except RecursionError as error:
+        raise InvalidInput("The body is nested too deeply. Send a flatter one.") from error
 
 
 def _convert(found: Any, type: type[T]) -> T:

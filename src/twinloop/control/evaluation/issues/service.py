@@ -11,6 +11,7 @@ from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
 from twinloop.control.tracking import experiment_rows, grammar
 from twinloop.control.tracking import repository as runs
+from twinloop.control.tracking.errors import NotActive
 from twinloop.control.tracking.experiments import Experiments
 from twinloop.control.tracking.grammar import Vocabulary
 from twinloop.control.tracking.search import number_of
@@ -44,7 +45,7 @@ class Issues:
         """Make an issue.
 
         Raises:
-            NotFound, NotActive: no such experiment, or a deleted one.
+            NotFound: no such experiment, or a deleted one.
             InvalidInput: no name or description, or a run that is not there.
         """
         who.require(Role.developer)
@@ -68,7 +69,7 @@ class Issues:
         )
 
         def work(connection: Connection) -> Issue:
-            experiment_rows.require_active(connection, who.tenant, draft.experiment_id)
+            _require_experiment(connection, who.tenant, draft.experiment_id)
             if draft.source_run_id is not None:
                 _require_run(connection, who.tenant, draft.source_run_id)
             repository.add(connection, who.tenant, issue)
@@ -108,6 +109,13 @@ class Issues:
         clauses = grammar.parse_filter(wish.filter, _FILTER)
         found = await self._store.read(lambda c: repository.search(c, who.tenant, wish, experiment, clauses))
         return found[: wish.limit], wish.offset + wish.limit if len(found) > wish.limit else None
+
+
+def _require_experiment(connection: Connection, tenant: str, experiment_id: str) -> None:
+    try:
+        experiment_rows.require_active(connection, tenant, experiment_id)
+    except NotActive:
+        raise experiment_rows.missing(experiment_id) from None
 
 
 def _require_run(connection: Connection, tenant: str, run_id: str) -> None:

@@ -20,6 +20,8 @@ from twinloop.control.evaluation.labels.model import (
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
 from twinloop.control.tracking import experiment_rows
+from twinloop.control.tracking.errors import NotActive
+from twinloop.control.tracking.experiment_rows import Place
 from twinloop.control.tracking.experiments import Experiments
 from twinloop.core.clock import Clock, SystemClock
 from twinloop.core.errors import InvalidInput, NotFound
@@ -51,7 +53,7 @@ class LabelSchemas:
         Raises:
             InvalidInput: something that cannot be asked.
             Conflict: the experiment has one of this name.
-            NotFound, NotActive: no such experiment, or a deleted one.
+            NotFound: no such experiment, or a deleted one.
         """
         who.require(Role.developer)
         await self._experiments.ready(who.tenant)
@@ -59,7 +61,7 @@ class LabelSchemas:
         schema.check()
 
         def work(connection: Connection) -> LabelSchema:
-            place = experiment_rows.require_active(connection, who.tenant, experiment_id)
+            place = _place(connection, who.tenant, experiment_id)
             found = msgspec.structs.replace(schema, experiment_id=str(place.number))
             repository.add(connection, who.tenant, found)
             return found
@@ -72,11 +74,11 @@ class LabelSchemas:
         return await self._store.read(lambda c: repository.get(c, who.tenant, id))
 
     async def by_name(self, who: Principal, experiment_id: str, name: str) -> LabelSchema:
-        """Raises NotFound, NotActive."""
+        """Raises NotFound."""
         who.require(Role.viewer)
 
         def work(connection: Connection) -> LabelSchema:
-            place = experiment_rows.require_active(connection, who.tenant, experiment_id)
+            place = _place(connection, who.tenant, experiment_id)
             found = repository.find(connection, who.tenant, place.number, name)
             if found is None:
                 raise NotFound(f"Label schema with name '{name[:100]}' not found for experiment '{experiment_id}'.")
@@ -97,7 +99,7 @@ class LabelSchemas:
         await self._experiments.ready(who.tenant)
 
         def work(connection: Connection) -> list[LabelSchema]:
-            place = experiment_rows.require_active(connection, who.tenant, experiment_id)
+            place = _place(connection, who.tenant, experiment_id)
             self._ensure_default(connection, who.tenant, place.number)
             return repository.page(connection, who.tenant, place.number, limit + 1, offset)
 
@@ -157,6 +159,14 @@ class LabelSchemas:
         return LabelSchema(
             f"ls-{new_id()}", experiment_id, name, type, input, instruction, enable_comment, False, now, now
         )
+
+
+def _place(connection: Connection, tenant: str, experiment_id: str) -> Place:
+    """The experiment, if it is there and not deleted. Raises NotFound."""
+    try:
+        return experiment_rows.require_active(connection, tenant, experiment_id)
+    except NotActive:
+        raise experiment_rows.missing(experiment_id) from None
 
 
 def _changed(there: LabelSchema, change: Change, now_ms: int) -> LabelSchema:
