@@ -22,8 +22,10 @@ def write_parquet(file: Any, shape: Shape, rows: Iterable[Row]) -> int:
     """Write rows into an open file, a row group of 20,000 in memory at a time; returns how many there were."""
     pa, pq = _arrow()
     schema = _schema(pa, shape)
+    # Statistics leave NaN out, and a reader may conclude from them that there is none.
+    told = [name for name in shape.columns if not isinstance(shape.typed[name].type, Float)]
     count = 0
-    with pq.ParquetWriter(pa.PythonFile(file, mode="w"), schema, compression="zstd") as writer:
+    with pq.ParquetWriter(pa.PythonFile(file, mode="w"), schema, compression="zstd", write_statistics=told) as writer:
         for part in _parts(rows):
             count += len(part)
             columns = {name: [_out(shape, name, row) for row in part] for name in shape.columns}
