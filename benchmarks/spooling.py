@@ -78,9 +78,10 @@ def in_child(program: str, *words: str, **environ: str) -> dict[str, Any]:
         env=own | environ,
         capture_output=True,
         text=True,
-        check=True,
         timeout=600,
     )
+    if done.returncode != 0:
+        raise SystemExit(f"a measured program failed:\n{done.stderr[-2000:]}")
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
