@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
 THREADS = 8
 SPANS = 5
@@ -114,7 +115,7 @@ def _body(chance: random.Random, numbers: Sequence[int], spans: int) -> bytes:
                 span.name = RARE
             span.start_time_unix_nano = began + position * 10_000
             span.end_time_unix_nano = began + (400_000 if position == 0 else position * 10_000 + 50_000)
-            span.status.code = 1
+            span.status.code = Status.STATUS_CODE_OK
             for key, value in _attributes(position, number).items():
                 span.attributes.add(key=key).value.string_value = value
             span.attributes.add(key="attempt").value.int_value = 1

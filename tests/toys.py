@@ -17,8 +17,8 @@ from twinloop.control.registry.model import Revision
 from twinloop.control.registry.service import Registry
 from twinloop.control.releases.answers import Answer, ChatDelta, EmbedAnswer, Request, Usage
 from twinloop.control.releases.kind import ReleaseKind
-from twinloop.control.releases.repository import holds
 from twinloop.control.releases.model import ReleaseRequest
+from twinloop.control.releases.repository import holds
 from twinloop.control.releases.service import Releases
 from twinloop.control.security.model import LOCAL_ADMIN, Principal
 from twinloop.control.tracing.model import SpanBuilder

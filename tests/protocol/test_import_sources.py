@@ -6,7 +6,6 @@ import hashlib
 import math
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec

@@ -235,5 +235,10 @@ async def _finished(job: asyncio.Future[Any] | None, then: Callable[[], None]) -
     if job is None or job.done():
         then()
     else:
-        job.add_done_callback(lambda done: (done.exception(), then()))
+
+        def ended(done: asyncio.Future[Any]) -> None:
+            done.exception()  # looked at, so that asyncio does not report it
+            then()
+
+        job.add_done_callback(ended)
         await asyncio.wait([job])

@@ -21,7 +21,9 @@ def main(uri: str) -> None:
     mlflow.set_registry_uri(uri)
     client = MlflowClient()
     experiments = sorted(client.search_experiments(view_type=ViewType.ALL), key=lambda found: int(found.experiment_id))
-    print(json.dumps({"experiments": [experiment(client, e) for e in experiments], "models": models(client)}, default=str))
+    print(
+        json.dumps({"experiments": [experiment(client, e) for e in experiments], "models": models(client)}, default=str)
+    )
 
 
 def experiment(client: MlflowClient, found) -> dict:
@@ -80,7 +82,9 @@ def listed(run_id: str) -> list:
 
 
 def logged_model(client: MlflowClient, found) -> list:
-    points = sorted([m.key, m.value, m.timestamp, m.step, m.run_id, m.dataset_name, m.dataset_digest] for m in found.metrics)
+    points = sorted(
+        [m.key, m.value, m.timestamp, m.step, m.run_id, m.dataset_name, m.dataset_digest] for m in found.metrics
+    )
     return [
         found.model_id, found.name, found.artifact_location, found.creation_timestamp, found.last_updated_timestamp,
         str(found.status), found.model_type, found.source_run_id, sorted(found.params.items()), sorted(found.tags.items()),

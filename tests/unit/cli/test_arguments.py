@@ -14,7 +14,9 @@ from twinloop.cli.main import main
 from twinloop.core.errors import InvalidInput
 from twinloop.version import __version__
 
-COMMANDS = "up demo init apply run release promote rollback releases why impact ask predict models status doctor keys spool"
+COMMANDS = (
+    "up demo init apply run release promote rollback releases why impact ask predict models status doctor keys spool"
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS.split())

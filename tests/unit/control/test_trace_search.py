@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -353,6 +354,21 @@ async def test_pages_do_not_shift_when_traces_are_added_while_turning_them(toy: 
             break
     assert sorted(found) == [key(n) for n in range(30)]
     assert newer == 104
+
+
+@pytest.mark.parametrize("comparator", ["=", "!=", "<", "<=", ">", ">="])
+@pytest.mark.parametrize("value", [0, 1, 1.5, 2, 3, 1e30, -1e30])
+async def test_a_moment_is_compared_by_its_millisecond(toy: Toy, comparator: str, value: float) -> None:
+    """Traces begin within a millisecond, at nanoseconds."""
+    asked = BEGAN_MS + value if abs(value) < 100 else value
+    starts = [(BEGAN_MS + ms) * 1_000_000 + ns for ms in (1, 2) for ns in (0, 1, 999_999)]
+    made = [span(n) for n in range(len(starts))]
+    await toy.tracing.record(
+        WHO, [trace(msgspec.structs.replace(one, start_ns=at)) for one, at in zip(made, starts, strict=True)]
+    )
+    page = await toy.tracing.infos.search(WHO, [0], f"timestamp_ms {comparator} {asked}", ["request_id"])
+    expected = [key(n) for n, at in enumerate(starts) if _COMPARED[comparator](at // 1_000_000, asked)]
+    assert [info.trace_id for info in page.items] == expected
 
 
 async def test_a_token_of_another_order_and_one_that_is_none_are_refused(toy: Toy) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, select, tuple_
+from sqlalchemy import Connection, delete, select
 
-from twinloop.control.registry import event_rows
-from twinloop.control.registry.card_rows import parts
+from twinloop.control.registry import event_rows, keys
 from twinloop.control.registry.model import Act, Card
 from twinloop.control.registry.tables import aliases
 from twinloop.control.store.sql import upsert
@@ -16,10 +15,9 @@ from twinloop.control.store.sql import upsert
 def of_cards(connection: Connection, tenant: str, found: Sequence[Card]) -> dict[tuple[str, str], dict[str, int]]:
     """Alias to revision number, by kind and name of the card."""
     pointing: dict[tuple[str, str], dict[str, int]] = {}
-    for part in parts([(card.kind, card.name) for card in found]):
-        query = select(aliases).where(aliases.c.tenant == tenant, tuple_(aliases.c.kind, aliases.c.name).in_(part))
-        for row in connection.execute(query.order_by(aliases.c.alias)):
-            pointing.setdefault((row.kind, row.name), {})[row.alias] = row.number
+    wanted = [(card.kind, card.name) for card in found]
+    for row in keys.of_cards(connection, select(aliases).order_by(aliases.c.alias), aliases, tenant, wanted):
+        pointing.setdefault((row.kind, row.name), {})[row.alias] = row.number
     return pointing
 
 

@@ -1,16 +1,17 @@
-"""Queries of cards and their tags."""
+"""Queries of cards and their tags. Cards come without their tags, which few who look one up need."""
 
 from __future__ import annotations
 
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, tuple_, update
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
 
-from twinloop.control.registry import event_rows
+from twinloop.control.registry import event_rows, keys
 from twinloop.control.registry.errors import CardNotFound, TitleTaken
 from twinloop.control.registry.model import Act, Card, Revision
 from twinloop.control.registry.tables import ON_SHELF, aliases, card_tags, cards, notes
@@ -40,7 +41,7 @@ Which = Named | Titled
 
 
 def find(connection: Connection, tenant: str, which: Which) -> Card | None:
-    """The card that is not deleted, with its tags."""
+    """The card that is not deleted."""
     if isinstance(which, Titled):
         return _one(connection, *_titled(tenant, which.shelf, which.title))
     named = _one(connection, *_key(tenant, which.kind, which.name), ON_SHELF)
@@ -177,31 +178,18 @@ def put_tag(connection: Connection, act: Act, card: Card, key: str, value: str) 
 
 def remove_tag(connection: Connection, act: Act, card: Card, key: str) -> None:
     """A tag that is not there is no error."""
-    if key not in card.tags:
-        return
     mine = (card_tags.c.tenant == act.tenant, card_tags.c.kind == card.kind, card_tags.c.name == card.name)
-    connection.execute(delete(card_tags).where(*mine, card_tags.c.key == key))
-    event_rows.append(connection, act, (card.kind, card.name, card.title), "card.untagged", detail={"key": key})
+    if connection.execute(delete(card_tags).where(*mine, card_tags.c.key == key)).rowcount:
+        event_rows.append(connection, act, (card.kind, card.name, card.title), "card.untagged", detail={"key": key})
 
 
-def load(connection: Connection, tenant: str, rows: Sequence[Any]) -> list[Card]:
-    """Rows of ``cards`` as values, with their tags."""
+def tagged(connection: Connection, tenant: str, found: Sequence[Card]) -> list[Card]:
+    """The same cards with their tags."""
     tags: dict[tuple[str, str], dict[str, str]] = {}
-    for part in parts([(row.kind, row.name) for row in rows]):
-        query = (
-            select(card_tags)
-            .where(card_tags.c.tenant == tenant, tuple_(card_tags.c.kind, card_tags.c.name).in_(part))
-            .order_by(card_tags.c.key)
-        )
-        for tag in connection.execute(query):
-            tags.setdefault((tag.kind, tag.name), {})[tag.key] = tag.value
-    return [_card(row, tags.get((row.kind, row.name), {})) for row in rows]
-
-
-def parts(keys: Sequence[tuple[Any, ...]]) -> Iterable[Sequence[tuple[Any, ...]]]:
-    """SQLite takes a bounded number of parameters a statement."""
-    for start in range(0, len(keys), 200):
-        yield keys[start : start + 200]
+    wanted = [(card.kind, card.name) for card in found]
+    for tag in keys.of_cards(connection, select(card_tags).order_by(card_tags.c.key), card_tags, tenant, wanted):
+        tags.setdefault((tag.kind, tag.name), {})[tag.key] = tag.value
+    return [msgspec.structs.replace(card, tags=tags.get((card.kind, card.name), {})) for card in found]
 
 
 def _insert(
@@ -281,14 +269,15 @@ def _titled(tenant: str, shelf: str, title: str) -> tuple[Any, ...]:
 
 def _one(connection: Connection, *conditions: Any) -> Card | None:
     row = connection.execute(select(cards).where(*conditions)).one_or_none()
-    return None if row is None else load(connection, row.tenant, [row])[0]
+    return None if row is None else card_of(row)
 
 
 def _key(tenant: str, kind: str, name: str) -> tuple[Any, ...]:
     return cards.c.tenant == tenant, cards.c.kind == kind, cards.c.name == name
 
 
-def _card(row: Any, tags: dict[str, str]) -> Card:
+def card_of(row: Any) -> Card:
+    """A row of ``cards`` as a value."""
     return Card(
         kind=row.kind,
         name=row.name,
@@ -300,5 +289,4 @@ def _card(row: Any, tags: dict[str, str]) -> Card:
         created_by=row.created_by,
         updated_ms=row.updated_ms,
         deleted=row.deleted,
-        tags=tags,
     )

@@ -151,7 +151,7 @@ def _show(connection: Connection, tenant: str, found: Sequence[Card]) -> list[Sh
     pointing = alias_rows.of_cards(connection, tenant, found)
     return [
         Shown(card, tuple(latest.get((card.kind, card.name), ())), pointing.get((card.kind, card.name), {}))
-        for card in found
+        for card in card_rows.tagged(connection, tenant, found)
     ]
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select, tuple_, update
+from sqlalchemy import Connection, delete, insert, select, update
 
-from twinloop.control.registry import event_rows
-from twinloop.control.registry.card_rows import parts
-from twinloop.control.registry.model import Act, Card, Note, Revision, Stage, Status, Version
+from twinloop.control.registry import event_rows, keys
+from twinloop.control.registry.keys import Key
+from twinloop.control.registry.model import Act, Card, Revision, Stage, Status, Version
 from twinloop.control.registry.tables import aliases, notes, revision_tags
 from twinloop.control.store.sql import upsert
-
-Key = tuple[str, str, int]
 
 
 def begin(
@@ -38,26 +36,17 @@ def begin(
         connection.execute(insert(revision_tags), [{**key, "key": name, "value": tags[name]} for name in tags])
 
 
-def of(connection: Connection, tenant: str, keys: Sequence[Key]) -> dict[Key, Note]:
-    """Notes with their tags, by (kind, name, number)."""
+def tags_of(connection: Connection, tenant: str, wanted: Sequence[Key]) -> dict[Key, dict[str, str]]:
+    """Tags by (kind, name, number); a revision without any is left out."""
+    query = select(revision_tags).order_by(revision_tags.c.key)
     tags: dict[Key, dict[str, str]] = {}
-    found: dict[Key, Any] = {}
-    for part in parts(keys):
-        tagged = (
-            select(revision_tags)
-            .where(
-                revision_tags.c.tenant == tenant,
-                tuple_(revision_tags.c.kind, revision_tags.c.name, revision_tags.c.number).in_(part),
-            )
-            .order_by(revision_tags.c.key)
-        )
-        for tag in connection.execute(tagged):
-            tags.setdefault((tag.kind, tag.name, tag.number), {})[tag.key] = tag.value
-        noted = select(notes).where(
-            notes.c.tenant == tenant, tuple_(notes.c.kind, notes.c.name, notes.c.number).in_(part)
-        )
-        found |= {(row.kind, row.name, row.number): row for row in connection.execute(noted)}
-    return {key: _note(row, tags.get(key, {})) for key, row in found.items()}
+    for tag in keys.of_revisions(connection, query, revision_tags, tenant, wanted):
+        tags.setdefault((tag.kind, tag.name, tag.number), {})[tag.key] = tag.value
+    return tags
+
+
+def is_deleted(connection: Connection, tenant: str, revision: Revision) -> bool:
+    return bool(connection.execute(select(notes.c.deleted).where(*_of(tenant, revision))).scalar())
 
 
 def describe(connection: Connection, act: Act, version: Version, description: str | None) -> None:
@@ -127,15 +116,15 @@ def remove_all(connection: Connection, act: Act, card: Card) -> None:
 
 
 def _change(connection: Connection, act: Act, revision: Revision, **values: Any) -> None:
-    connection.execute(
-        update(notes)
-        .where(
-            notes.c.tenant == act.tenant,
-            notes.c.kind == revision.kind,
-            notes.c.name == revision.name,
-            notes.c.number == revision.number,
-        )
-        .values(updated_ms=act.at_ms, **values)
+    connection.execute(update(notes).where(*_of(act.tenant, revision)).values(updated_ms=act.at_ms, **values))
+
+
+def _of(tenant: str, revision: Revision) -> tuple[Any, ...]:
+    return (
+        notes.c.tenant == tenant,
+        notes.c.kind == revision.kind,
+        notes.c.name == revision.name,
+        notes.c.number == revision.number,
     )
 
 
@@ -145,14 +134,3 @@ def _of_card(tenant: str, card: Card) -> tuple[Any, ...]:
 
 def _card(version: Version) -> tuple[str, str, str]:
     return version.revision.kind, version.revision.name, version.title
-
-
-def _note(row: Any, tags: dict[str, str]) -> Note:
-    return Note(
-        description=row.description,
-        stage=row.stage,
-        status=row.status,
-        deleted=row.deleted,
-        updated_ms=row.updated_ms,
-        tags=tags,
-    )

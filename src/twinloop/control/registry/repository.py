@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, insert, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, insert, select, update
 
 from twinloop.control.lineage import repository as lineage
 from twinloop.control.lineage.model import Link, Node
-from twinloop.control.registry import event_rows, note_rows
-from twinloop.control.registry.card_rows import parts
+from twinloop.control.registry import event_rows, keys, note_rows
 from twinloop.control.registry.event_rows import events_after
 from twinloop.control.registry.model import (
     Act,
@@ -42,7 +41,17 @@ __all__ = [
     "newest",
     "of_card",
     "versions",
+    "with_notes",
 ]
+
+
+NOTED = [notes.c[name].label(f"note_{name}") for name in ("description", "stage", "status", "deleted", "updated_ms")]
+_SAME = and_(
+    notes.c.tenant == revisions.c.tenant,
+    notes.c.kind == revisions.c.kind,
+    notes.c.name == revisions.c.name,
+    notes.c.number == revisions.c.number,
+)
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -130,8 +139,7 @@ def _again(connection: Connection, act: Act, card: Card, there: Revision, wanted
         .values(registered_ns=act.at_ns)
     )
     lineage.add_links(connection, act.tenant, there.digest, _origins(wanted), act.at_ns)
-    noted = note_rows.of(connection, act.tenant, [(there.kind, there.name, there.number)])
-    if any(note.deleted for note in noted.values()):
+    if note_rows.is_deleted(connection, act.tenant, there):
         note_rows.begin(connection, act, there, wanted.description, wanted.tags, wanted.status)
         detail = {**_told(there, wanted), "again": True}
         event_rows.append(
@@ -204,11 +212,16 @@ def by_ref(connection: Connection, tenant: str, ref: Ref) -> Revision | None:
     return None if row is None else _with_aliases(connection, tenant, [_revision(row)])[0]
 
 
+def with_notes() -> Select[Any]:
+    """Revisions beside their notes, as ``versions`` reads them."""
+    return select(revisions, *NOTED).select_from(revisions.outerjoin(notes, _SAME))
+
+
 def of_card(
     connection: Connection, tenant: str, card: Card, number: int | None = None, limit: int | None = None
 ) -> list[Version]:
     """Revisions of a card that are not deleted, the highest number first; or the one with ``number``."""
-    query = select(revisions).where(*_named(tenant, card.kind, card.name), _in_sight())
+    query = with_notes().where(*_named(tenant, card.kind, card.name), notes.c.deleted.is_not(True))
     if number is not None:
         query = query.where(revisions.c.number == number)
     rows = connection.execute(query.order_by(revisions.c.number.desc()).limit(limit)).all()
@@ -218,23 +231,18 @@ def of_card(
 def latest(connection: Connection, tenant: str, found: Sequence[Card]) -> dict[tuple[str, str], list[Version]]:
     """The highest revision of each stage in the order of their numbers, by kind and name of its card."""
     titles = {(card.kind, card.name): card.title for card in found}
+    newest_of = (
+        select(notes.c.kind, notes.c.name, func.max(notes.c.number).label("number"))
+        .where(notes.c.deleted.is_(False))
+        .group_by(notes.c.kind, notes.c.name, notes.c.stage)
+    )
+    wanted = [
+        (row.kind, row.name, row.number) for row in keys.of_cards(connection, newest_of, notes, tenant, list(titles))
+    ]
+    rows = keys.of_revisions(connection, with_notes(), revisions, tenant, wanted)
     latest: dict[tuple[str, str], list[Version]] = {}
-    for part in parts(list(titles)):
-        newest_of = (
-            select(notes.c.kind, notes.c.name, func.max(notes.c.number).label("number"))
-            .where(notes.c.tenant == tenant, tuple_(notes.c.kind, notes.c.name).in_(part), notes.c.deleted.is_(False))
-            .group_by(notes.c.kind, notes.c.name, notes.c.stage)
-            .subquery()
-        )
-        joined = and_(
-            revisions.c.kind == newest_of.c.kind,
-            revisions.c.name == newest_of.c.name,
-            revisions.c.number == newest_of.c.number,
-        )
-        query = select(revisions).join(newest_of, joined).where(revisions.c.tenant == tenant)
-        rows = connection.execute(query.order_by(revisions.c.number)).all()
-        for version in versions(connection, tenant, rows, titles):
-            latest.setdefault((version.revision.kind, version.revision.name), []).append(version)
+    for version in versions(connection, tenant, sorted(rows, key=lambda row: row.number), titles):
+        latest.setdefault((version.revision.kind, version.revision.name), []).append(version)
     return latest
 
 
@@ -249,15 +257,19 @@ def kept(connection: Connection, tenant: str, kind: str, name: str, number: int 
 def versions(
     connection: Connection, tenant: str, rows: Sequence[Any], titles: Mapping[tuple[str, str], str]
 ) -> list[Version]:
-    """Rows of ``revisions`` as values, each with its note and aliases; ``titles`` are those of their cards."""
+    """Rows of ``with_notes`` as values, each with its tags and aliases; ``titles`` are those of their cards."""
     found = _with_aliases(connection, tenant, [_revision(row) for row in rows])
-    noted = note_rows.of(connection, tenant, [(r.kind, r.name, r.number) for r in found])
+    tags = note_rows.tags_of(connection, tenant, [(r.kind, r.name, r.number) for r in found])
     return [
-        Version(
-            titles[r.kind, r.name], r, noted.get((r.kind, r.name, r.number), Note(updated_ms=r.created_ns // 1_000_000))
-        )
-        for r in found
+        Version(titles[r.kind, r.name], r, _note(row, tags.get((r.kind, r.name, r.number), {})))
+        for row, r in zip(rows, found, strict=True)
     ]
+
+
+def _note(row: Any, tags: dict[str, str]) -> Note:
+    if row.note_stage is None:  # from before there were notes
+        return Note(updated_ms=row.created_ns // 1_000_000, tags=tags)
+    return Note(row.note_description, row.note_stage, row.note_status, row.note_deleted, row.note_updated_ms, tags)
 
 
 def newest(
@@ -286,13 +298,7 @@ def count(connection: Connection, tenant: str) -> dict[str, int]:
 
 def _in_sight() -> ColumnElement[bool]:
     """Not marked deleted."""
-    return ~exists().where(
-        notes.c.tenant == revisions.c.tenant,
-        notes.c.kind == revisions.c.kind,
-        notes.c.name == revisions.c.name,
-        notes.c.number == revisions.c.number,
-        notes.c.deleted.is_(True),
-    )
+    return ~exists().where(_SAME, notes.c.deleted.is_(True))
 
 
 def _require(connection: Connection, tenant: str, digests: Sequence[Digest]) -> None:
@@ -337,10 +343,8 @@ def _origin(row: Any) -> Origin:
 def _with_aliases(connection: Connection, tenant: str, found: list[Revision]) -> list[Revision]:
     if not found:
         return found
-    rows: list[Any] = []
-    for part in parts(sorted({(revision.kind, revision.name) for revision in found})):
-        mine = (aliases.c.tenant == tenant, tuple_(aliases.c.kind, aliases.c.name).in_(part))
-        rows += connection.execute(select(aliases).where(*mine)).all()
+    wanted = [(revision.kind, revision.name) for revision in found]
+    rows = keys.of_cards(connection, select(aliases), aliases, tenant, wanted)
     pointing: dict[tuple[str, str, int], list[str]] = {}
     for row in rows:
         pointing.setdefault((row.kind, row.name, row.number), []).append(row.alias)

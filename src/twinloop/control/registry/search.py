@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, literal, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, literal, or_, select, true, tuple_
 
 from twinloop.control.registry import card_rows, repository
 from twinloop.control.registry.model import Card, Version
@@ -82,6 +82,7 @@ _VERSION_SORT: Mapping[str, ColumnElement[Any]] = {
     "creation_timestamp": revisions.c.created_ns // 1_000_000,
     "last_updated_timestamp": notes.c.updated_ms,
 }
+_FEW = ("name", "run_id")
 _NEWEST = [Order("attribute", "last_updated_timestamp", ascending=False)]
 
 
@@ -91,17 +92,21 @@ def find_cards(connection: Connection, tenant: str, wish: Wish) -> Page[Card]:
     if "name" not in {order.key for order in wish.orders}:
         sort.append(SortKey(cards.c.title, True))
     sort.append(SortKey(cards.c.kind, True))  # titles are unique on one shelf only
-    query = select(cards, *_labelled(sort)).where(*_on_shelf(tenant, wish))
+    query = select(cards, *_labelled(sort)).where(*_on_shelf(tenant, wish), *_of_kinds(cards.c.kind, wish))
     query = query.where(*(_card_condition(clause, tenant, connection.dialect.name) for clause in wish.clauses))
     rows, following = _page(connection, query, sort, wish)
-    return Page(tuple(card_rows.load(connection, tenant, rows)), following)
+    return Page(tuple(card_rows.card_of(row) for row in rows), following)
 
 
 def find_versions(connection: Connection, tenant: str, wish: Wish) -> Page[Version]:
     """Revisions that are not deleted, the last updated first unless ``wish.orders`` says otherwise."""
     orders = wish.orders or _NEWEST
     named = {order.key for order in orders}
-    sort = [SortKey(_VERSION_SORT[order.key], order.ascending) for order in orders]
+    few = any(
+        clause.entity == "attribute" and clause.key in _FEW and clause.comparator in ("=", "IN")
+        for clause in wish.clauses
+    )
+    sort = [SortKey(_sort_value(order.key, few), order.ascending) for order in orders]
     if "name" not in named:
         sort.append(SortKey(cards.c.title, True))
     sort.append(SortKey(cards.c.kind, True))
@@ -110,21 +115,45 @@ def find_versions(connection: Connection, tenant: str, wish: Wish) -> Page[Versi
     joined = notes.join(cards, _same(notes, cards)).join(
         revisions, and_(_same(notes, revisions), notes.c.number == revisions.c.number)
     )
-    query = select(revisions, cards.c.title, *_labelled(sort)).select_from(joined)
-    query = query.where(notes.c.tenant == tenant, notes.c.deleted.is_(False), *_on_shelf(tenant, wish))
+    query = select(revisions, cards.c.title, *repository.NOTED, *_labelled(sort)).select_from(joined)
+    query = query.where(notes.c.tenant == tenant, notes.c.deleted.is_(False))
+    query = query.where(*_on_shelf(tenant, wish), *_of_kinds(cards.c.kind + "" if few else notes.c.kind, wish))
     query = query.where(*(_version_condition(clause, tenant, connection.dialect.name) for clause in wish.clauses))
+    query = query.where(*(_of_runs(clause, tenant) for clause in wish.clauses if clause.key == "run_id" and few))
     rows, following = _page(connection, query, sort, wish)
     titles = {(row.kind, row.name): row.title for row in rows}
     return Page(tuple(repository.versions(connection, tenant, rows, titles)), following)
+
+
+def _of_runs(clause: Clause, tenant: str) -> ColumnElement[bool]:
+    """The same said as a list of keys, to begin with: what a run registered is found by the index of runs."""
+    runs = clause.value if isinstance(clause.value, tuple) else (str(clause.value),)
+    if clause.comparator not in ("=", "IN") or "" in runs:
+        return true()
+    mine = select(revisions.c.kind, revisions.c.name, revisions.c.number).where(
+        revisions.c.tenant == tenant, revisions.c.run_id.in_(runs)
+    )
+    return tuple_(notes.c.kind, notes.c.name, notes.c.number).in_(mine)
 
 
 def _on_shelf(tenant: str, wish: Wish) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = [cards.c.tenant == tenant, ON_SHELF]
     if wish.shelf is not None:
         conditions.append(cards.c.shelf == wish.shelf)
-    if wish.kinds is not None:
-        conditions.append(cards.c.kind.in_(wish.kinds))
     return conditions
+
+
+def _of_kinds(kind: ColumnElement[Any], wish: Wish) -> list[ColumnElement[bool]]:
+    """One kind is compared and not listed, so that an index behind it still gives the order."""
+    if wish.kinds is None:
+        return []
+    return [kind == wish.kinds[0] if len(wish.kinds) == 1 else kind.in_(wish.kinds)]
+
+
+def _sort_value(key: str, few: bool) -> ColumnElement[Any]:
+    """What to order by; where a clause leaves ``few`` rows, as no index has it, so that no planner walks through one."""
+    value = _VERSION_SORT[key]
+    return value + 0 if few and value.type.python_type is int else value
 
 
 def _same(one: Any, other: Any) -> ColumnElement[bool]:

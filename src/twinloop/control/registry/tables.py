@@ -102,7 +102,8 @@ notes = Table(
     Column("status", String(20), nullable=False),
     Column("deleted", Boolean, nullable=False, server_default=false()),
     Column("updated_ms", BigInteger, nullable=False),
-    Index("ix_notes_updated", "tenant", "updated_ms"),
+    Index("ix_notes_updated", "tenant", "kind", "updated_ms"),
+    Index("ix_notes_stage", "tenant", "kind", "name", "stage", "deleted", "number"),
 )
 
 revision_tags = Table(

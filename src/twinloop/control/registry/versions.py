@@ -11,7 +11,7 @@ from twinloop.control.registry.card_rows import Named, Titled, Which
 from twinloop.control.registry.cards import check_tags
 from twinloop.control.registry.errors import AliasNotFound, CardNotFound, VersionNotFound
 from twinloop.control.registry.ledger import Ledger
-from twinloop.control.registry.model import Act, Card, NoteChange, Stage, Version
+from twinloop.control.registry.model import Act, Card, Note, NoteChange, Stage, Version
 from twinloop.control.registry.repository import Wanted
 from twinloop.control.registry.search import Wish, find_versions
 from twinloop.control.security.model import Principal, Role
@@ -46,7 +46,10 @@ class Versions:
                 raise CardNotFound(card.title)
             card_rows.touch(connection, act, card)
             done = repository.add(connection, act, card, wanted)
-            return _get(connection, act.tenant, card, done.revision.number)
+            if not done.created:
+                return _get(connection, act.tenant, card, done.revision.number)
+            note = Note(wanted.description, "None", wanted.status, False, act.at_ms, wanted.tags)
+            return Version(card.title, done.revision, note)
 
         return await self._ledger.write(who, work)
 

@@ -48,11 +48,12 @@ def assessment_of(given: wire.Assessment, key: str, now_ms: int) -> Assessment:
 
 
 def kind_of(given: wire.Assessment) -> AssessmentKind:
-    kinds: list[AssessmentKind] = [
-        kind
-        for kind, value in (("feedback", given.feedback), ("expectation", given.expectation), ("issue", given.issue))
-        if value is not None
-    ]  # type: ignore[assignment]
+    said: tuple[tuple[AssessmentKind, Any], ...] = (
+        ("feedback", given.feedback),
+        ("expectation", given.expectation),
+        ("issue", given.issue),
+    )
+    kinds = [kind for kind, value in said if value is not None]
     if len(kinds) != 1:
         raise InvalidInput("Exactly one of `expectation`, `feedback`, or `issue` should be specified in an assessment.")
     return kinds[0]

@@ -9,7 +9,7 @@ import msgspec
 from twinloop.control.evaluation.model import Estimate, GateResult, Slice
 from twinloop.control.releases.answers import EndpointKind
 from twinloop.control.releases.model import Action, Stage
-from twinloop.control.tracing.model import SpanEvent, Status
+from twinloop.control.tracing.model import SpanEvent, Status, TraceStatus
 
 Limit = Annotated[int, msgspec.Meta(ge=1, le=1000, description="How many to give at most.")]
 Many = msgspec.Meta(max_length=1000)
@@ -114,12 +114,12 @@ class Trace(TypedDict):
     name: str
     endpoint: str | None
     release: str | None
-    status: Status
+    status: TraceStatus
     started_at: str
     start_ns: int
     duration_ms: float
     principal: str
-    source: Literal["gateway", "otlp"]
+    source: Literal["gateway", "otlp", "mlflow"]
     span_count: int
     summary: dict[str, Any]
 

@@ -86,7 +86,8 @@ def _notes() -> None:
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("tenant", "kind", "name", "number", name=op.f("pk_notes")),
     )
-    op.create_index("ix_notes_updated", "notes", ["tenant", "updated_ms"], unique=False)
+    op.create_index("ix_notes_stage", "notes", ["tenant", "kind", "name", "stage", "deleted", "number"], unique=False)
+    op.create_index("ix_notes_updated", "notes", ["tenant", "kind", "updated_ms"], unique=False)
 
 
 def _registry_events() -> None:
