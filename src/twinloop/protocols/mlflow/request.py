@@ -43,6 +43,8 @@ def decode(data: bytes, type: type[T]) -> T:
     if decoder is None:
         decoder = _decoders[type] = msgspec.json.Decoder(type)
     try:
+        if not data.isascii():
+            data.decode()  # fields that nobody reads are not looked at below
         return decoder.decode(data)  # type: ignore[no-any-return]
     except msgspec.ValidationError:
         pass
@@ -52,7 +54,7 @@ def decode(data: bytes, type: type[T]) -> T:
         found = msgspec.json.decode(data)
         if isinstance(found, str):  # old clients encode twice
             found = msgspec.json.decode(found)
-        return _convert({} if found is None else found, type)
+        return _convert(found, type)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"The body is not a JSON object but text: {error}.") from error
     except RecursionError as error:
