@@ -56,6 +56,30 @@ async def test_a_constraint_that_fails_is_told_to_its_own_caller_only(store: Sto
     assert await numbers(store) == [1, 2, 3]
 
 
+async def test_of_many_units_of_work_in_one_commit_each_is_whole_or_not_there(store: Store) -> None:
+    def work(n: int):  # type: ignore[no-untyped-def]
+        def insert_three(connection):  # type: ignore[no-untyped-def]
+            for part in range(3):
+                insert(10 * n + part)(connection)
+                if n % 3 == 0 and part == 1:
+                    raise ValueError(n)
+            if n % 3 == 1:
+                insert(10 * n)(connection)  # is there already
+
+        return insert_three
+
+    done = await asyncio.gather(*(store.write(work(n)) for n in range(60)), return_exceptions=True)
+    assert [n for n, result in enumerate(done) if not isinstance(result, Exception)] == list(range(2, 60, 3))
+    assert await numbers(store) == [10 * n + part for n in range(2, 60, 3) for part in range(3)]
+
+
+async def test_every_commit_waits_for_the_disk(store: Store) -> None:
+    def settings(connection):  # type: ignore[no-untyped-def]
+        return [connection.execute(text(f"PRAGMA {name}")).scalar() for name in ("synchronous", "journal_mode")]
+
+    assert await store.write(settings) == [2, "wal"]  # 2 is FULL
+
+
 async def test_many_writers_lose_nothing(store: Store) -> None:
     await asyncio.gather(*(store.write(insert(n)) for n in range(2000)))
     assert await numbers(store) == list(range(2000))
