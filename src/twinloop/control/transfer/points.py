@@ -10,7 +10,6 @@ from itertools import groupby
 from typing import Any
 
 import msgspec
-import numpy as np
 from sqlalchemy import Column, Connection, String, func, select, tuple_
 
 from twinloop.control.tracking import points
@@ -24,7 +23,7 @@ from twinloop.core.digests import digest_json
 _PLACE = ("at_ms", "step", "value", "is_nan")
 _KEY = ("run", "key", *_PLACE)
 _ABOUT = ("model_id", "dataset_name", "dataset_digest")
-_POINT = np.dtype([("at_ms", "<i8"), ("step", "<i8"), ("value", "<f8"), ("is_nan", "u1")])
+_POINT = [("at_ms", "<i8"), ("step", "<i8"), ("value", "<f8"), ("is_nan", "u1")]
 _PART = 20_000
 _RUNS = 500
 
@@ -113,7 +112,9 @@ class SeriesSum:
         about: Mapping[int, Sequence[str | None]] = {},
     ) -> None:
         """A part; ``about`` maps positions in it to (model, dataset's name, dataset's digest)."""
-        packed = np.empty(len(at_ms), _POINT)
+        import numpy as np  # not before it is needed: a server starts without it
+
+        packed = np.empty(len(at_ms), np.dtype(_POINT))
         packed["at_ms"], packed["step"], packed["value"], packed["is_nan"] = at_ms, step, value, is_nan
         packed["value"] += 0.0  # -0.0 is 0.0, which is what SQLite makes of it
         self._sha.update(packed.tobytes())
