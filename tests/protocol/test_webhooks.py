@@ -19,7 +19,10 @@ from twinloop.sdk.client import Client
 from twinloop.server.connect import connect
 
 MLFLOW = """
+import json
 import sys
+import time
+import urllib.request
 import mlflow
 from mlflow.entities.webhook import WebhookEvent, WebhookStatus
 from mlflow.exceptions import MlflowException
@@ -44,6 +47,17 @@ client.delete_registered_model_alias("planes", "champion")
 prompt = mlflow.genai.register_prompt("greeting", "Hello {{name}}!", commit_message="hi", tags={"x": "y"})
 mlflow.genai.set_prompt_alias("greeting", "live", prompt.version)
 mlflow.genai.delete_prompt_alias("greeting", "live")
+
+def told_all():
+    url = f"{mlflow.get_tracking_uri()}/api/v1/webhooks/{hook.webhook_id}/deliveries?state=delivered"
+    with urllib.request.urlopen(url) as answer:
+        return "prompt_alias.deleted" in {one["event"] for one in json.load(answer)["deliveries"]}
+
+
+deadline = time.monotonic() + 60
+while not told_all():
+    assert time.monotonic() < deadline
+    time.sleep(0.05)
 
 off = client.update_webhook(hook.webhook_id, status=WebhookStatus.DISABLED, description="off now")
 assert off.status == WebhookStatus.DISABLED and off.last_updated_timestamp > hook.last_updated_timestamp

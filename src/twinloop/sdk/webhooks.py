@@ -55,7 +55,7 @@ class Webhooks:
 
     def redeliver(self, id: str, delivery: str) -> Json:
         """Send a delivery again, under the same id."""
-        return self._client.call("POST", f"{_PATH}/{id}/deliveries/{delivery}/again")
+        return self._client.call("POST", f"{_PATH}/{id}/deliveries", {"delivery": delivery})
 
     def events(self) -> dict[str, Json]:
         """Every event that can be listened for, with data as an example."""

@@ -442,3 +442,20 @@ async def test_a_receiver_that_is_answering_when_the_server_stops_is_not_called_
         await first.aclose()
         states = [item.state for item in await first.deliveries(LOCAL_ADMIN, hook.id)]
         assert sorted(states) == ["delivered", "pending"]
+
+
+async def test_what_happened_before_a_change_is_told_as_it_was_asked_for_then(place: Place) -> None:
+    webhooks = place.webhooks()  # not opened yet: nothing reads the outbox but the change itself
+    with Receiver() as receiver:
+        hook = await webhooks.create(LOCAL_ADMIN, draft(receiver))
+        await place.register("a")
+        await webhooks.update(LOCAL_ADMIN, hook.id, WebhookChange(active=False, events=("alias.set",)))
+        (held,) = await webhooks.deliveries(LOCAL_ADMIN, hook.id)
+        assert (held.event, held.state) == ("revision.registered", "pending")
+        await webhooks.open()
+        await asyncio.sleep(0.1)
+        assert receiver.received == []
+        await webhooks.update(LOCAL_ADMIN, hook.id, WebhookChange(active=True))
+        (request,) = await came(receiver, 1)
+        await webhooks.aclose()
+    assert request.delivery == held.id

@@ -136,6 +136,11 @@ class Dispatcher:
         wait = _LOOK_S if later is None else min(_LOOK_S, (later - now) / 1_000_000_000)
         return _View(True, news, repository.due(connection, now), wait)
 
+    def collect_all(self, connection: Connection) -> None:
+        """Read the outboxes to their end, so that what has happened is told by what webhooks say at this moment."""
+        while self._collect(connection):
+            pass
+
     def _collect(self, connection: Connection) -> bool:
         """Read the outboxes on; returns whether they hold more than was read."""
         listeners = repository.listening(connection)

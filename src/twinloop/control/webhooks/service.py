@@ -148,6 +148,8 @@ class Webhooks:
 
         def work(connection: Connection) -> Webhook:
             there = repository.get(connection, who.tenant, id)
+            if there.active:
+                self._dispatcher.collect_all(connection)
             after = _changed(there, change, description, now)
             if change.secret is not None:
                 after = msgspec.structs.replace(after, secret=secret)

@@ -45,6 +45,12 @@ class TestRequest(msgspec.Struct, frozen=True):
     event: str | None = None
 
 
+class Redelivery(msgspec.Struct, frozen=True):
+    """``delivery`` is the id of the delivery to send again."""
+
+    delivery: str
+
+
 class WebhookQuery(msgspec.Struct, frozen=True):
     limit: wire.Limit = 100
     token: str = ""
@@ -157,9 +163,9 @@ def routes(webhooks: Webhooks) -> list[Route]:
         )
         return {"deliveries": [_delivery(delivery) for delivery in found]}
 
-    async def redeliver(call: Call) -> DeliveryJson:
+    async def redeliver(call: Call, body: Redelivery) -> DeliveryJson:
         """Send a delivery again, under the same id."""
-        return _delivery(await webhooks.redeliver(call.who, call.path["id"], call.path["delivery"]))
+        return _delivery(await webhooks.redeliver(call.who, call.path["id"], body.delivery))
 
     return [
         route(NATIVE, "POST", _PATH, create, body=NewWebhook, answer=WebhookJson),
@@ -170,7 +176,7 @@ def routes(webhooks: Webhooks) -> list[Route]:
         route(NATIVE, "DELETE", f"{_PATH}/{{id}}", delete, answer=Deleted),
         route(NATIVE, "POST", f"{_PATH}/{{id}}/test", test, body=TestRequest, answer=TestResult),
         route(NATIVE, "GET", f"{_PATH}/{{id}}/deliveries", deliveries, query=DeliveryQuery, answer=DeliveryList),
-        route(NATIVE, "POST", f"{_PATH}/{{id}}/deliveries/{{delivery}}/again", redeliver, answer=DeliveryJson),
+        route(NATIVE, "POST", f"{_PATH}/{{id}}/deliveries", redeliver, body=Redelivery, answer=DeliveryJson),
     ]
 
 
