@@ -121,7 +121,7 @@ def model(client: MlflowClient, found) -> list:
         [
             [
                 int(v.version), v.creation_timestamp, v.last_updated_timestamp, v.description or None, v.current_stage,
-                v.source, v.run_id or None, v.status, v.run_link or None, sorted(v.tags.items()), sorted(v.aliases),
+                v.source, v.run_id or None, v.status, v.run_link or None, sorted(v.tags.items()),
             ]
             for v in versions
         ],
