@@ -198,7 +198,7 @@ def merging():
             {"status": "ERROR", "end": 4, "session.id": "s", "user.id": "u", "mlflow.spanInputs": [1], **labels},
         ),
     )
-    log(1, (("second root", 8), {"status": "OK", "mlflow.spanInputs": "late"}))
+    log(1, (("second root", 8), {"begin": 0.5, "status": "OK", "mlflow.spanInputs": "late"}))
     place = Resource({"service.name": "shop", "telemetry.sdk.name": "x", "mlflow.evil": "y", "pid": 12, "up": True})
     log(2, (("root", 1), {"resource": place, "mlflow.traceTag.service.name": "mine"}))
 
