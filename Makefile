@@ -7,7 +7,7 @@ PORT ?= $(if $(ONCE),0,7700)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs web install dev peer format clean
+.PHONY: help demo test slow check bench docs web install dev peer format clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -15,8 +15,11 @@ help: ## this list
 demo: install web ## tell the whole story on real data, then serve on http://127.0.0.1:7700 (ONCE=1 ends instead)
 	$(BIN)/twinloop demo --port $(PORT) $(if $(ONCE),--once) $(ARGS)
 
-test: dev web ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+test: dev web ## the test suite, without what compares with a real MLflow or starts large engines
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+slow: dev web peer ## the rest of the tests: a real MLflow beside ours, crashes by the dozen, large engines
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow $(ARGS)
 
 check: dev ## lint, types, layers, sizes and names
 	$(BIN)/ruff check .
