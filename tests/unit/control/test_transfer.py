@@ -20,6 +20,7 @@ from twinloop.control.transfer.service import SHAPES, Transfer
 from twinloop.control.transfer.shape import sum_of
 from twinloop.core.digests import digest_bytes
 from twinloop.core.errors import Forbidden, InvalidInput
+from twinloop.sdk.transfer import layout
 
 RELEASER = Principal("r", "default", Role.releaser)
 OTHER = Principal("o", "other", Role.admin)
@@ -93,6 +94,11 @@ def test_every_table_is_carried_or_left_out_for_a_reason() -> None:
     assert carried.isdisjoint(set(LEFT_OUT) - {"latest_metrics"})
     assert carried | set(LEFT_OUT) == set(metadata.tables) | (set(LEFT_OUT) - set(metadata.tables))
     assert set(metadata.tables) <= carried | set(LEFT_OUT)
+
+
+def test_every_shape_has_its_place_in_an_exported_folder() -> None:
+    placed = [*layout.TRACKING, *layout.CARD, *layout.REVISION, *layout.TRACES, *layout.RECORDS]
+    assert sorted(placed) == sorted(SHAPES)
 
 
 def test_owners_come_before_what_they_own() -> None:

@@ -10,14 +10,19 @@ import msgspec
 from sqlalchemy import Column, Connection, Integer, Table, and_, insert, or_, select, tuple_
 
 from twinloop.control.transfer.model import Row, Scope
-from twinloop.control.transfer.shape import Shape
+from twinloop.control.transfer.shape import Need, Shape
 
 _ALL = 2**31 - 1
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 def history(
-    name: str, table: Table, group: tuple[str, ...], check: Callable[[Row], None], sequence: str = "sequence"
+    name: str,
+    table: Table,
+    group: tuple[str, ...],
+    check: Callable[[Row], None],
+    sequence: str = "sequence",
+    needs: tuple[Need, ...] = (),
 ) -> Shape:
     """The shape of a table whose rows are numbered by the column ``sequence``.
 
@@ -68,6 +73,7 @@ def history(
         table=table,
         key=(*group, "position"),
         scope=group,
+        needs=needs,
         hidden=frozenset({sequence}),
         virtual={"position": Column("position", Integer, nullable=False)},
         check=check,

@@ -12,6 +12,8 @@ from twinloop.control.artifacts.model import Artifact
 from twinloop.control.artifacts.paths import check_path, join
 from twinloop.control.artifacts.repository import artifacts
 from twinloop.control.evaluation.datasets import repository as datasets
+from twinloop.control.evaluation.issues import repository as issues
+from twinloop.control.evaluation.labels import repository as labels
 from twinloop.control.evaluation.repository import evidence
 from twinloop.control.evaluation.scorers import repository as scorers
 from twinloop.control.lineage.repository import edges, nodes
@@ -135,7 +137,9 @@ SHAPES = (
         "evaluation_dataset_experiments", datasets.links, ("dataset", "experiment"), ("dataset",),
         (_OF_DATASET, _IN_EXPERIMENT),
     ),
-    history("evaluation_dataset_records", datasets.records, ("dataset",), _nothing, "position"),
+    history("evaluation_dataset_records", datasets.records, ("dataset",), _nothing, "position", (_OF_DATASET,)),
+    history("issues", issues.issues, ("experiment",), _nothing, "position", (_IN_EXPERIMENT,)),
+    history("label_schemas", labels.schemas, ("experiment",), _nothing, "position", (_IN_EXPERIMENT,)),
     Shape("scorers", scorers.scorers, ("id",), ("id",), (_IN_EXPERIMENT,)),
     Shape("scorer_versions", scorers.versions, ("scorer", "version"), ("scorer",), _OF_SCORER),
     Shape("scorer_schedules", scorers.schedules, ("scorer",), ("scorer",), _OF_SCORER),

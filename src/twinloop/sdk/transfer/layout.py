@@ -36,7 +36,7 @@ TRACES = ("traces", "trace_tags", "trace_metadata", "trace_runs", "trace_prompts
 RECORDS = (
     *("lineage_nodes", "lineage_edges", "artifacts", "evidence", "evaluation_datasets", "evaluation_dataset_tags"),
     *("evaluation_dataset_experiments", "evaluation_dataset_records", "scorers", "scorer_versions", "scorer_schedules"),
-    *("pipeline_runs", "step_runs", "traffic", "release_events"),
+    *("issues", "label_schemas", "pipeline_runs", "step_runs", "traffic", "release_events"),
 )
 
 
