@@ -332,7 +332,7 @@ def linking():
         told[f"correlation {one} {two} {base}"] = [*counts, *scores]
 
 
-def measuring():
+def measured():
     experiment = store.create_experiment("measuring")
     base, begin = uuid.uuid4().int & ~0xFF, 3600 * 1000 * 500_000
     for number in range(7):
@@ -362,6 +362,11 @@ def measuring():
             experiment,
             [span(base + number, f"sp{number % 2}", 1, status=("OK", "ERROR")[number % 2], **times, **named)],
         )
+    return experiment, begin
+
+
+def measuring():
+    experiment, begin = measured()
 
     def measure(view, metric, *kinds, **named):
         asked = [
