@@ -93,8 +93,8 @@ def experiment(base: str) -> str:
         return str(made["experiment_id"])
 
 
-def bodies(requests: int, traces: int, spans: int = SPANS, seed: int = 0) -> list[bytes]:
-    """OTLP requests of ``traces`` traces each, with ids that no other seed gives."""
+def bodies(requests: int, traces: int, spans: int = SPANS, seed: int | None = None) -> list[bytes]:
+    """OTLP requests of ``traces`` traces each. Without a seed their ids are new, so that a server can be measured again."""
     chance = random.Random(seed)
     return [_body(chance, range(number * traces, (number + 1) * traces), spans) for number in range(requests)]
 
@@ -138,17 +138,17 @@ def ingest(base: str, prepared: Sequence[bytes], threads: int = THREADS) -> floa
     return _rate(base, len(prepared), lambda connection, number: connection.spans(made, prepared[number]), threads)
 
 
-def one_a_request(base: str, count: int = 4000, seed: int = 1) -> float:
+def one_a_request(base: str, count: int = 4000, seed: int | None = None) -> float:
     """Traces of five spans a second, one in each request."""
     return ingest(base, bodies(count, 1, seed=seed))
 
 
-def fifty_a_request(base: str, count: int = 400, seed: int = 2) -> float:
+def fifty_a_request(base: str, count: int = 400, seed: int | None = None) -> float:
     """Traces of five spans a second, fifty in each request."""
     return 50 * ingest(base, bodies(count, 50, seed=seed))
 
 
-def fill(base: str, count: int = 10_000, seed: int = 3) -> str:
+def fill(base: str, count: int = 10_000, seed: int | None = None) -> str:
     """The id of a new experiment with ``count`` traces, every hundredth with a span named ``RARE``."""
     made = experiment(base)
     for batch in bodies(math.ceil(count / 50), 50, seed=seed):
