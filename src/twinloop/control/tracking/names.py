@@ -79,7 +79,8 @@ def check_key(key: str, what: str) -> str:
             f"as such. This name would resolve to {plain[:80]!r}. It is a {what}."
         )
     if len(key) > KEY_LIMIT:
-        raise InvalidInput(f"'key' exceeds the maximum length of {KEY_LIMIT} characters: a {what}. Use a shorter one.")
+        said = {"metric key": "Metric name", "param key": "Param key"}.get(what, "key")
+        raise InvalidInput(f"'{said}' exceeds the maximum length of {KEY_LIMIT} characters. Use a shorter one.")
     return key
 
 
