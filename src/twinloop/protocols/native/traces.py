@@ -107,7 +107,7 @@ async def _key(registry: Registry, who: Principal, node: str) -> str:
         )
     if node.startswith("tr-") or (len(node) == 32 and set(node) <= _HEX):
         return f"trace:{key_of(node)}"
-    if node.startswith(("trace:", "run:")):
+    if node.startswith(("trace:", "run:", "logged_model:", "dataset:")):
         return node
     found = await registry.find(who, node) if "/" in node or is_digest(node) else None
     if found is None and "/" not in node and "@" in node:
