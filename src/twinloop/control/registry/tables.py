@@ -72,7 +72,9 @@ cards = Table(
         "shelf",
         "title",
         unique=True,
-        sqlite_where=text("deleted = 0"),  # what PostgreSQL is told stands in the step: naming it here loads its dialect
+        sqlite_where=text(
+            "deleted = 0"
+        ),  # what PostgreSQL is told stands in the step: naming it here loads its dialect
     ),
 )
 
