@@ -24,7 +24,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError, OperationalError
 
 from twinloop.control.store.schema import Json
-from twinloop.control.store.sql import BulkInsert, Statement, insertion, upsert
+from twinloop.control.store.sql import BulkInsert, Lookup, Statement, insertion, upsert
 
 things = Table(
     "things",
@@ -45,6 +45,7 @@ FIND = Statement(
     "least",
     "most",
 )
+LOOKUP = Lookup(select(things.c.key, things.c.value).where(things.c.owner == bindparam("owner")), things.c.key, "owner")
 MOVE = Statement(
     update(things).where(things.c.key == bindparam("of")).values(value=bindparam("new_value"), flag=True),
     "new_value",
@@ -79,6 +80,16 @@ def test_a_change_says_how_many_rows_it_met(connection: Connection) -> None:
     assert MOVE.run(connection, 7, "k") == 2
     assert MOVE.run(connection, 7, "none") == 0
     assert rows(connection) == [("a", "k", 7, True, None), ("b", "k", 7, True, None), ("b", "other", 4, None, None)]
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 10, 11, 499, 500, 501, 1100])
+def test_any_number_of_keys_is_looked_up_and_each_row_comes_once(connection: Connection, count: int) -> None:
+    keys = [f"k{number}" for number in range(count)]
+    ADD.many(connection, [("a", key, number) for number, key in enumerate(keys)])
+    ADD.many(connection, [("a", "other", 1), ("b", "k0", 1)])
+    found = LOOKUP.all(connection, [*keys, "missing"], "a")
+    assert sorted(found) == sorted((key, number) for number, key in enumerate(keys))
+    assert LOOKUP.all(connection, [], "a") == []
 
 
 def test_a_driver_that_takes_parameters_by_name_is_given_them_by_name() -> None:

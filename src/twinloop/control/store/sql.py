@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, NoReturn
 
-from sqlalchemy import Connection, Table, insert
+from sqlalchemy import ColumnElement, Connection, Select, Table, bindparam, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.expression import Executable
 
@@ -84,6 +84,40 @@ class Statement:
                 str(compiled), None if plain else order, constants, None if compiled.positional else named
             )
             self._compiled[dialect.name] = found
+        return found
+
+
+_LENGTHS = (1, 10, 100, 500)
+
+
+class Lookup:
+    """Rows of ``query`` whose ``column`` is one of many keys; ``names`` are the other parameters, as of a Statement.
+
+    There is a statement for a few lengths; a shorter list of keys is filled up with its last one.
+    """
+
+    def __init__(self, query: Select[Any], column: ColumnElement[Any], *names: str) -> None:
+        self._query = query
+        self._column = column
+        self._names = names
+        self._statements: dict[int, Statement] = {}
+
+    def all(self, connection: Connection, keys: Sequence[Any], *values: Any) -> list[Row]:
+        found: list[Row] = []
+        for begin in range(0, len(keys), _LENGTHS[-1]):
+            part = keys[begin : begin + _LENGTHS[-1]]
+            length = next(length for length in _LENGTHS if length >= len(part))
+            filled = [*part, *[part[-1]] * (length - len(part))]
+            found += self._statement(length).all(connection, *values, *filled)
+        return found
+
+    def _statement(self, length: int) -> Statement:
+        found = self._statements.get(length)
+        if found is None:
+            named = [f"among_{number}" for number in range(length)]
+            marks = [bindparam(name, type_=self._column.type) for name in named]
+            mine = self._column.in_(marks) if length > 1 else self._column == marks[0]
+            found = self._statements[length] = Statement(self._query.where(mine), *self._names, *named)
         return found
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select, tuple_, update
 
-from twinloop.control.store.sql import BulkInsert, Statement
+from twinloop.control.store.sql import BulkInsert, Lookup, Statement
 from twinloop.control.tracking.model import Metric
 from twinloop.control.tracking.tables import UNPLACED, latest_metrics, logged_model_metrics, metrics, runs
 
@@ -17,22 +17,18 @@ _LARGEST = 1.7976931348623157e308
 Cursor = tuple[int, int, float, bool]
 """Where a history goes on: the time, step, value and NaN mark of the last point given."""
 
-_KEYS = (1, 10, 100, 500)
-"""How many keys one statement looks up; a shorter list is filled up with its last key."""
-
-
-def _known_statement(count: int) -> Statement:
-    last = latest_metrics.c
-    names = [f"key{number}" for number in range(count)]
-    query = select(last.key, last.series, last.step, last.at_ms, last.value).where(
-        last.tenant == bindparam("tenant"),
-        last.run == bindparam("run"),
-        last.key.in_([bindparam(name) for name in names]) if count > 1 else last.key == bindparam(names[0]),
-    )
-    return Statement(query, "tenant", "run", *names)
-
-
-_KNOWN = {count: _known_statement(count) for count in _KEYS}
+_KNOWN = Lookup(
+    select(
+        latest_metrics.c.key,
+        latest_metrics.c.series,
+        latest_metrics.c.step,
+        latest_metrics.c.at_ms,
+        latest_metrics.c.value,
+    ).where(latest_metrics.c.tenant == bindparam("tenant"), latest_metrics.c.run == bindparam("run")),
+    latest_metrics.c.key,
+    "tenant",
+    "run",
+)
 _LAST = ("value", "is_nan", "at_ms", "step", "model_id", "dataset_name", "dataset_digest")
 _ADD_SERIES = BulkInsert(latest_metrics, ("tenant", "run", "experiment", "key", *_LAST), ("tenant", "run", "key"))
 _MOVE_LAST = Statement(
@@ -126,14 +122,8 @@ def _kept(value: float) -> tuple[float, bool]:
 
 
 def _known(connection: Connection, tenant: str, run_id: str, keys: Sequence[str]) -> dict[str, _Known]:
-    found: dict[str, _Known] = {}
-    for begin in range(0, len(keys), _KEYS[-1]):
-        part = keys[begin : begin + _KEYS[-1]]
-        size = next(count for count in _KEYS if count >= len(part))
-        filled = [*part, *[part[-1]] * (size - len(part))]
-        for key, series, step, at_ms, value in _KNOWN[size].all(connection, tenant, run_id, *filled):
-            found[key] = _Known(series, (step, at_ms, value))
-    return found
+    rows = _KNOWN.all(connection, keys, tenant, run_id)
+    return {key: _Known(series, (step, at_ms, value)) for key, series, step, at_ms, value in rows}
 
 
 def place(connection: Connection, tenant: str) -> None:

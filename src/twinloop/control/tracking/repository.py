@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, select, update
 
-from twinloop.control.store.sql import Statement, insertion, upsert
+from twinloop.control.store.sql import Lookup, Statement, insertion, upsert
 from twinloop.control.tracking.errors import NotActive, ParamChanged
 from twinloop.control.tracking.inputs import put_inputs as put_inputs
 from twinloop.control.tracking.model import RUN_NAME_TAG, DatasetInput, Metric, Run, RunChange
@@ -153,8 +153,8 @@ def by_id(connection: Connection, tenant: str, run_id: str) -> Run:
 def load(connection: Connection, tenant: str, rows: Sequence[Row[Any]]) -> list[Run]:
     """Runs from rows of the table, in their order, with last metrics, params, tags, inputs and models."""
     ids = [row.id for row in rows]
-    params = _pairs(connection, run_params, tenant, ids)
-    tags = _pairs(connection, run_tags, tenant, ids)
+    params = _pairs(connection, _PARAMS, tenant, ids)
+    tags = _pairs(connection, _TAGS, tenant, ids)
     last = _latest(connection, tenant, ids)
     inputs = _inputs(connection, tenant, ids)
     models = _models(connection, tenant, ids)
@@ -170,8 +170,8 @@ def load(connection: Connection, tenant: str, rows: Sequence[Row[Any]]) -> list[
             lifecycle=row.lifecycle,
             artifact_uri=row.artifact_uri,
             metrics=tuple(last.get(row.id, ())),
-            params=params.get(row.id, {}),
-            tags=tags.get(row.id, {}),
+            params=params[row.id],
+            tags=tags[row.id],
             inputs=tuple(inputs.get(row.id, ())),
             models_read=tuple(model for model, _ in models.get((row.id, "input"), ())),
             models_made=tuple(models.get((row.id, "output"), ())),
@@ -274,16 +274,22 @@ def _known_params(connection: Connection, tenant: str, run_id: str, keys: Mappin
     return found
 
 
-def _pairs(connection: Connection, table: Table, tenant: str, ids: Sequence[str]) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for part in parts(ids):
-        query = select(table.c.run, table.c.key, table.c.value).where(table.c.tenant == tenant, table.c.run.in_(part))
-        for run, key, value in connection.execute(query):
-            found.setdefault(run, {})[key] = value
+def _pairs_of(table: Table) -> Lookup:
+    query = select(table.c.run, table.c.key, table.c.value).where(table.c.tenant == bindparam("tenant"))
+    return Lookup(query, table.c.run, "tenant")
+
+
+_PARAMS, _TAGS = _pairs_of(run_params), _pairs_of(run_tags)
+
+
+def _pairs(connection: Connection, lookup: Lookup, tenant: str, ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {id: {} for id in ids}
+    for run, key, value in lookup.all(connection, ids, tenant):
+        found[run][key] = value
     return found
 
 
-_LATEST = (
+_LAST = (
     latest_metrics.c.run,
     latest_metrics.c.key,
     latest_metrics.c.value,
@@ -294,15 +300,20 @@ _LATEST = (
     latest_metrics.c.dataset_name,
     latest_metrics.c.dataset_digest,
 )
+_LATEST = Lookup(select(*_LAST).where(latest_metrics.c.tenant == bindparam("tenant")), latest_metrics.c.run, "tenant")
+_MODELS = Lookup(
+    select(run_models.c.run, run_models.c.role, run_models.c.model, run_models.c.step).where(
+        run_models.c.tenant == bindparam("tenant")
+    ),
+    run_models.c.run,
+    "tenant",
+)
 
 
 def _latest(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str, list[Metric]]:
     found: dict[str, list[Metric]] = {}
-    for part in parts(ids):
-        query = select(*_LATEST).where(latest_metrics.c.tenant == tenant, latest_metrics.c.run.in_(part))
-        for run, key, value, is_nan, at_ms, step, model, name, digest in connection.execute(query):
-            last = Metric(key, math.nan if is_nan else value, at_ms, step, model, name, digest)
-            found.setdefault(run, []).append(last)
+    for run, key, value, is_nan, *about in _LATEST.all(connection, ids, tenant):
+        found.setdefault(run, []).append(Metric(key, math.nan if is_nan else value, *about))
     return found
 
 
@@ -310,7 +321,7 @@ def _inputs(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str
     found: dict[str, list[DatasetInput]] = {}
     for part in parts(ids):
         query = select(run_inputs).where(run_inputs.c.tenant == tenant, run_inputs.c.run.in_(part))
-        for row in connection.execute(query):
+        for row in connection.execute(query).all():
             found.setdefault(row.run, []).append(
                 DatasetInput(row.name, row.digest, row.source_type, row.source, row.schema, row.profile, row.tags or {})
             )
@@ -320,9 +331,6 @@ def _inputs(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[str
 def _models(connection: Connection, tenant: str, ids: Sequence[str]) -> dict[tuple[str, str], list[tuple[str, int]]]:
     """(model, step) by run and role."""
     found: dict[tuple[str, str], list[tuple[str, int]]] = {}
-    columns = (run_models.c.run, run_models.c.role, run_models.c.model, run_models.c.step)
-    for part in parts(ids):
-        query = select(*columns).where(run_models.c.tenant == tenant, run_models.c.run.in_(part))
-        for run, role, model, step in connection.execute(query):
-            found.setdefault((run, role), []).append((model, step))
+    for run, role, model, step in _MODELS.all(connection, ids, tenant):
+        found.setdefault((run, role), []).append((model, step))
     return found
