@@ -167,14 +167,14 @@ def test_every_acknowledged_write_of_fifty_writers_is_there_once_after_twenty_ki
     assert len(kept) > 5 * WRITERS
     assert sum(len(run.batches) + len(run.points) for run in kept.values()) > 1000
     with ServerProcess(home) as running:
-        server = Server(running.url)
-        found = everything(server, experiment)
+        asked = Server(running.url)
+        found = everything(asked, experiment)
         assert kept.keys() <= found.keys()
         names = [run["info"]["run_name"] for run in found.values()]
         assert len(names) == len(set(names)), "a run was started twice"
         for id, run in found.items():
-            check_run(server, id, run, kept.get(id))
-        server.close()
+            check_run(asked, id, run, kept.get(id))
+        asked.close()
     with sqlite3.connect(home / "twinloop.db") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         nodes = database.execute("SELECT key FROM lineage_nodes WHERE kind = 'run'").fetchall()

@@ -103,7 +103,7 @@ def test_a_driver_that_takes_parameters_by_name_is_given_them_by_name() -> None:
         def close(self) -> None: ...
 
     class Driver:
-        dialect = postgresql.dialect()
+        dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 
         @property
         def connection(self) -> Driver:

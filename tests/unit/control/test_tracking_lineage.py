@@ -36,8 +36,8 @@ def tracking(store: Store) -> Tracking:
     return Tracking(store, ManualClock())
 
 
-def external(name: str = "flights", digest: str = "a1b2c3d4", **more: dict[str, str]) -> DatasetInput:
-    return DatasetInput(name, digest, "http", '{"url": "https://example.org/flights.csv"}', **more)
+def external(name: str = "flights", digest: str = "a1b2c3d4", tags: dict[str, str] | None = None) -> DatasetInput:
+    return DatasetInput(name, digest, "http", '{"url": "https://example.org/flights.csv"}', tags=tags or {})
 
 
 async def edges_of(store: Store, run_id: str) -> set[tuple[str, str]]:

@@ -164,7 +164,7 @@ async def test_a_search_answers_as_a_naive_evaluation_does(
         assert found == ordered(expected, order), (filter, items, view)
 
 
-texts = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=40)
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40)
 
 
 @settings(CHECKED, max_examples=60)
@@ -173,11 +173,9 @@ async def test_any_text_is_found_by_itself_and_by_nothing_else(
     tracking: Tracking, values: list[str], tag: str, quote: str
 ) -> None:
     experiment = (await experiments(tracking))[0]
-    runs = []
-    for value in values:
-        run = await tracking.create(WHO, experiment)
-        await tracking.log(WHO, run.id, params={"p": value}, tags={"t": tag})
-        runs.append(run.id)
+    runs = [(await tracking.create(WHO, experiment)).id for _ in values]
+    for run, value in zip(runs, values, strict=True):
+        await tracking.log(WHO, run, params={"p": value}, tags={"t": tag})
     for run, value in zip(runs, values, strict=True):
         same = f"params.p = {quoted(value, quote)} AND tags.t = {quoted(tag, quote)}"
         assert await every_page(tracking, [experiment], Query(same), 10) == [run]
