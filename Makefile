@@ -18,7 +18,7 @@ demo: install web ## tell the whole story on real data, then serve on http://127
 test: dev web ## the test suite, without what compares with a real MLflow or starts large engines
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
-slow: dev web peer ## the rest of the tests: a real MLflow beside ours, crashes by the dozen, large engines
+slow: dev web ## the rest of the tests: crashes by the dozen, large engines, and, after make peer, a real MLflow beside ours
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow $(ARGS)
 
 check: dev ## lint, types, layers, sizes and names
