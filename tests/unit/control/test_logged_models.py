@@ -70,7 +70,8 @@ async def test_points_that_name_a_model_are_the_models_too(tracking: Tracking) -
     )
     await tracking.log(WHO, second.id, metrics=[acc])
     found = (await tracking.models.get(WHO, model.id)).metrics
-    assert [(p.run_id, p.dataset_name) for p in found if p.value == 0.9] == [(first.id, "test"), (second.id, "test")]
+    assert {(p.run_id, p.dataset_name) for p in found if p.value == 0.9} == {(first.id, "test"), (second.id, "test")}
+    assert sum(p.value == 0.9 for p in found) == 2
     assert {(p.key, p.at_ms, p.run_id) for p in found if math.isnan(p.value)} == {("acc", 6, first.id)}
     assert ModelMetric("acc", 0.9, 5, 1, first.id, "test", "d1") in found
     shown = {point.key: point.model_id for point in (await tracking.get(WHO, first.id)).metrics}
