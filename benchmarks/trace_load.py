@@ -1,7 +1,6 @@
 """Traces by OTLP into, and searches of traces in, a server that speaks MLflow's protocol: Twinloop or ``mlflow server``.
 
-The same functions drive both. Bodies are made before the clock starts, and the client is a bare socket with keep-alive,
-so that it takes little of the cores it shares with the server.
+The same functions drive both. Bodies are made before the clock starts.
 """
 
 from __future__ import annotations
@@ -9,88 +8,25 @@ from __future__ import annotations
 import argparse
 import math
 import random
-import socket
 import sys
-import threading
-import time
-import uuid
-from collections.abc import Callable, Sequence
-from typing import Any
-from urllib.parse import urlsplit
+from collections.abc import Sequence
 
 import msgspec
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Status
 
-THREADS = 8
+from benchmarks.wire import THREADS, Refused, Wire, decode, encode, experiment, median_seconds, rate
+
 SPANS = 5
 RARE = "rerank_documents"
-"""The span name that the search looks for; one trace in a hundred has it."""
+"""The name of a span that one trace in a hundred has."""
 
+_SEARCH = "/api/3.0/mlflow/traces/search"
 _START_NS = 1_760_000_000_000_000_000
 _NAMES = ("answer_question", "embed_query", "search_index", "build_prompt", "call_model")
+COMMON = _NAMES[1]
+"""The name of a span that every trace has."""
 _TYPES = ("CHAIN", "EMBEDDING", "RETRIEVER", "UNKNOWN", "CHAT_MODEL")
-
-
-class Refused(Exception):
-    """The server answered with an error."""
-
-
-class Connection:
-    """One keep-alive connection. An answer is read by its content length or chunk by chunk."""
-
-    def __init__(self, base: str) -> None:
-        parts = urlsplit(base)
-        self._host = parts.netloc
-        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=300)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._file = self._socket.makefile("rb", buffering=1 << 16)
-
-    def __enter__(self) -> Connection:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._socket.close()
-
-    def post(self, path: str, body: bytes, content_type: str, more: str = "") -> bytes:
-        head = f"POST {path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: {content_type}\r\n{more}"
-        self._socket.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        return self._answer()
-
-    def json(self, path: str, asked: Any) -> Any:
-        return msgspec.json.decode(self.post(path, msgspec.json.encode(asked), "application/json"))
-
-    def spans(self, experiment_id: str, body: bytes) -> None:
-        """One OTLP request. Raises Refused unless the server took every span."""
-        self.post("/v1/traces", body, "application/x-protobuf", f"x-mlflow-experiment-id: {experiment_id}\r\n")
-
-    def _answer(self) -> bytes:
-        status = self._file.readline()
-        length = -1
-        while (line := self._file.readline()) not in (b"\r\n", b""):
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        data = self._file.read(length) if length >= 0 else self._chunks()
-        if not status[9:12].startswith(b"2"):
-            raise Refused(f"{status.decode().strip()}: {data[:500].decode(errors='replace')}")
-        return data
-
-    def _chunks(self) -> bytes:
-        parts = []
-        while size := int(self._file.readline(), 16):
-            parts.append(self._file.read(size))
-            self._file.readline()
-        self._file.readline()
-        return b"".join(parts)
-
-
-def experiment(base: str) -> str:
-    """The id of a new experiment."""
-    with Connection(base) as connection:
-        made = connection.json("/api/2.0/mlflow/experiments/create", {"name": f"load-{uuid.uuid4().hex}"})
-        return str(made["experiment_id"])
 
 
 def bodies(requests: int, traces: int, spans: int = SPANS, seed: int | None = None) -> list[bytes]:
@@ -135,7 +71,12 @@ def _attributes(position: int, number: int) -> dict[str, str]:
 def ingest(base: str, prepared: Sequence[bytes], threads: int = THREADS) -> float:
     """OTLP requests a second, from ``threads`` threads with a connection each."""
     made = experiment(base)
-    return _rate(base, len(prepared), lambda connection, number: connection.spans(made, prepared[number]), threads)
+    return rate(base, len(prepared), lambda wire, number: _send(wire, made, prepared[number]), threads)
+
+
+def _send(wire: Wire, experiment_id: str, body: bytes) -> None:
+    """One OTLP request. Raises Refused unless the server took every span."""
+    wire.post("/v1/traces", body, "application/x-protobuf", f"x-mlflow-experiment-id: {experiment_id}\r\n")
 
 
 def one_a_request(base: str, count: int = 4000, seed: int | None = None) -> float:
@@ -151,50 +92,27 @@ def fifty_a_request(base: str, count: int = 400, seed: int | None = None) -> flo
 def fill(base: str, count: int = 10_000, seed: int | None = None) -> str:
     """The id of a new experiment with ``count`` traces, every hundredth with a span named ``RARE``."""
     made = experiment(base)
-    for batch in bodies(math.ceil(count / 50), 50, seed=seed):
-        with Connection(base) as connection:
-            connection.spans(made, batch)
+    with Wire(base) as wire:
+        for batch in bodies(math.ceil(count / 50), 50, seed=seed):
+            _send(wire, made, batch)
     return made
 
 
-def search_seconds(base: str, experiment_id: str, expected: int, name: str = RARE, times: int = 7) -> float:
-    """The median time of a search for the newest 100 traces with a span of this name, in seconds."""
+def search_seconds(
+    base: str, experiment_id: str, expected: int, name: str = RARE, times: int = 7, patience_s: float = 300
+) -> float:
+    """The median time of a search for the newest 100 traces with a span of this name, in seconds.
+
+    Raises:
+        TimeoutError: an answer takes longer than ``patience_s``.
+    """
     location = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment_id}}
-    asked = {"locations": [location], "filter": f"span.name = '{name}'", "max_results": 100}
-    taken = []
-    with Connection(base) as connection:
-        for _ in range(times):
-            began = time.perf_counter()
-            found = connection.json("/api/3.0/mlflow/traces/search", asked)
-            taken.append(time.perf_counter() - began)
-            if len(found.get("traces", ())) != expected:
-                raise Refused(f"the search found {len(found.get('traces', ()))} traces, not {expected}")
-    return sorted(taken)[times // 2]
-
-
-def _rate(base: str, count: int, call: Callable[[Connection, int], object], threads: int) -> float:
-    ready, failed = threading.Barrier(threads + 1), list[Exception]()
-
-    def work(first: int) -> None:
-        try:
-            with Connection(base) as connection:
-                ready.wait()
-                for number in range(first, count, threads):
-                    call(connection, number)
-        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
-            failed.append(error)
-            ready.abort()
-
-    workers = [threading.Thread(target=work, args=(thread,)) for thread in range(threads)]
-    for worker in workers:
-        worker.start()
-    ready.wait()
-    began = time.perf_counter()
-    for worker in workers:
-        worker.join()
-    if failed:
-        raise failed[0]
-    return count / (time.perf_counter() - began)
+    asked = encode({"locations": [location], "filter": f"span.name = '{name}'", "max_results": 100})
+    with Wire(base, patience_s) as wire:
+        found = len(decode(wire.post(_SEARCH, asked)).get("traces", ()))
+        if found != expected:
+            raise Refused(f"the search found {found} traces, not {expected}")
+        return median_seconds(lambda: wire.post(_SEARCH, asked), times)
 
 
 class Figures(msgspec.Struct):
@@ -211,7 +129,7 @@ def measure(base: str, scale: float = 1, traces: int = 10_000) -> Figures:
     filled = fill(base, traces)
     return Figures(
         search_rare=search_seconds(base, filled, min(100, math.ceil(traces / 100))),
-        search_common=search_seconds(base, filled, min(100, traces), _NAMES[1]),
+        search_common=search_seconds(base, filled, min(100, traces), COMMON),
         one_a_request=one_a_request(base, round(4000 * scale)),
         fifty_a_request=fifty_a_request(base, round(400 * scale)),
     )

@@ -1,125 +1,37 @@
 """Load for servers that speak MLflow's REST protocol: Twinloop and ``mlflow server`` are driven by the same functions.
 
-The client is a bare socket with keep-alive that formats requests and cuts answers itself, so that it costs little next
-to the server on the cores they share. Every function takes the server's URL and returns figures; none starts a server.
+Every function takes the server's URL and returns figures; none starts a server.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
-import socket
 import sqlite3
 import sys
-import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
-THREADS = 8
+from benchmarks.wire import MLFLOW, THREADS, Refused, Wire, decode, encode, experiment, median_seconds, rate
+
 BATCH = 1000
 POINTS = 100_000
 PAGE = 25_000
 """The page that MLflow's own client asks for when it reads a history."""
 
-_API = "/api/2.0/mlflow"
 _START_MS = 1_700_000_000_000
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder().decode
-
-
-class Refused(Exception):
-    """The server answered with an error."""
-
-
-class Wire:
-    """One keep-alive connection."""
-
-    def __init__(self, base: str) -> None:
-        parts = urlsplit(base)
-        self._host = parts.netloc
-        self._socket = socket.create_connection((parts.hostname, parts.port), timeout=300)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._file = self._socket.makefile("rb", buffering=1 << 16)
-
-    def __enter__(self) -> Wire:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-        self._socket.close()
-
-    def post(self, path: str, body: Any) -> bytes:
-        data = body if isinstance(body, bytes) else _encode(body)
-        head = f"POST {_API}/{path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
-        return self._ask(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
-
-    def get(self, path: str) -> bytes:
-        return self._ask(f"GET {_API}/{path} HTTP/1.1\r\nHost: {self._host}\r\n\r\n".encode())
-
-    def _ask(self, request: bytes) -> bytes:
-        self._socket.sendall(request)
-        status = self._file.readline()
-        length = -1
-        while (line := self._file.readline()) not in (b"\r\n", b""):
-            name, _, value = line.partition(b":")
-            if name.lower() == b"content-length":
-                length = int(value)
-        data = self._file.read(length) if length >= 0 else b"".join(self._chunks())
-        if not status[9:12].startswith(b"2"):
-            raise Refused(f"{status.decode().strip()}: {data[:500].decode(errors='replace')}")
-        return data
-
-    def _chunks(self) -> Iterable[bytes]:
-        while size := int(self._file.readline(), 16):
-            yield self._file.read(size)
-            self._file.readline()
-        self._file.readline()
-
-
-def rate(base: str, count: int, call: Callable[[Wire, int], object], threads: int = THREADS) -> float:
-    """``call(wire, number)`` for ``count`` numbers from ``threads`` threads with a connection each; calls per second."""
-    ready, failed = threading.Barrier(threads + 1), list[Exception]()
-    share = math.ceil(count / threads)
-
-    def work(first: int) -> None:
-        try:
-            with Wire(base) as wire:
-                ready.wait()
-                for number in range(first, first + share):
-                    call(wire, number)
-        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits
-            failed.append(error)
-            ready.abort()
-
-    workers = [threading.Thread(target=work, args=(thread * share,)) for thread in range(threads)]
-    for worker in workers:
-        worker.start()
-    ready.wait()
-    began = time.perf_counter()
-    for worker in workers:
-        worker.join()
-    if failed:
-        raise failed[0]
-    return threads * share / (time.perf_counter() - began)
-
-
-def experiment(base: str) -> str:
-    """The id of a new experiment."""
-    with Wire(base) as wire:
-        return str(_decode(wire.post("experiments/create", {"name": f"load-{uuid.uuid4().hex}"}))["experiment_id"])
 
 
 def _new_run(wire: Wire, experiment_id: str, start_ms: int) -> str:
     tags = [{"key": "mlflow.user", "value": "load"}, {"key": "mlflow.source.name", "value": "train.py"}]
     asked = {"experiment_id": experiment_id, "user_id": "load", "start_time": start_ms, "tags": tags}
-    return str(_decode(wire.post("runs/create", asked))["run"]["info"]["run_id"])
+    return str(wire.json(f"{MLFLOW}/runs/create", asked)["run"]["info"]["run_id"])
 
 
 def _runs(base: str, count: int) -> list[str]:
@@ -141,7 +53,9 @@ def metrics_logged(base: str, count: int = 4000) -> float:
     def call(wire: Wire, number: int) -> None:
         step = number % share
         point = {"key": "loss", "value": 1 / (step + 1), "timestamp": _START_MS + step, "step": step}
-        wire.post("runs/log-metric", {"run_id": runs[number // share], "run_uuid": runs[number // share], **point})
+        wire.json(
+            f"{MLFLOW}/runs/log-metric", {"run_id": runs[number // share], "run_uuid": runs[number // share], **point}
+        )
 
     return rate(base, count, call)
 
@@ -150,10 +64,10 @@ def metrics_batched(base: str, batches: int = 64) -> float:
     """Points per second through ``runs/log-batch`` with 1,000 points of ten series each."""
     runs, share = _runs(base, THREADS), math.ceil(batches / THREADS)
     bodies = [
-        _encode({"run_id": runs[number // share], "metrics": _points(BATCH, number % share * BATCH)})
+        encode({"run_id": runs[number // share], "metrics": _points(BATCH, number % share * BATCH)})
         for number in range(share * THREADS)
     ]
-    return BATCH * rate(base, batches, lambda wire, number: wire.post("runs/log-batch", bodies[number]))
+    return BATCH * rate(base, batches, lambda wire, number: wire.post(f"{MLFLOW}/runs/log-batch", bodies[number]))
 
 
 def _points(count: int, first: int, series: int = 10) -> list[dict[str, Any]]:
@@ -190,7 +104,7 @@ def fill(base: str, count: int) -> Filled:
         metrics = [{"key": k, "value": v, "timestamp": _START_MS + number, "step": 0} for k, v in found.items()]
         params = [{"key": "depth", "value": str(number % 10)}, {"key": "rate", "value": "0.1"}]
         asked = {"run_id": run, "metrics": metrics, "params": params, "tags": [{"key": "team", "value": "load"}]}
-        wire.post("runs/log-batch", asked)
+        wire.json(f"{MLFLOW}/runs/log-batch", asked)
 
     rate(base, count, call)
     return Filled(made, count)
@@ -231,17 +145,15 @@ def search_seconds(
     base: str, filled: Filled, clause: str = "metrics.accuracy > 0.5", order: tuple[str, ...] = (), times: int = 7
 ) -> float:
     """The median time of a search for the newest 100 runs that fit ``clause``, in seconds."""
-    asked = {"experiment_ids": [filled.experiment_id], "filter": clause, "max_results": 100, "order_by": list(order)}
-    taken = []
+    asked = encode(
+        {"experiment_ids": [filled.experiment_id], "filter": clause, "max_results": 100, "order_by": list(order)}
+    )
     with Wire(base) as wire:
-        for _ in range(times):
-            began = time.perf_counter()
-            found = wire.post("runs/search", asked)
-            taken.append(time.perf_counter() - began)
+        found = decode(wire.post(f"{MLFLOW}/runs/search", asked))
         expected = min(100, sum(value(number) > 0.5 for number in range(filled.runs)))
-        if clause == "metrics.accuracy > 0.5" and len(_decode(found)["runs"]) != expected:
+        if clause == "metrics.accuracy > 0.5" and len(found["runs"]) != expected:
             raise Refused("the search did not find what fits")
-    return sorted(taken)[times // 2]
+        return median_seconds(lambda: wire.post(f"{MLFLOW}/runs/search", asked), times)
 
 
 def fill_history(base: str, points: int = POINTS) -> str:
@@ -250,7 +162,9 @@ def fill_history(base: str, points: int = POINTS) -> str:
     with Wire(base) as wire:
         for first in range(0, points, BATCH):
             found = _points(BATCH, first, series=1)
-            wire.post("runs/log-batch", {"run_id": run, "metrics": [{**point, "key": "loss"} for point in found]})
+            wire.json(
+                f"{MLFLOW}/runs/log-batch", {"run_id": run, "metrics": [{**point, "key": "loss"} for point in found]}
+            )
     return run
 
 
@@ -261,7 +175,7 @@ def history_seconds(base: str, run: str, points: int = POINTS, page: int = PAGE)
         token, seen = "", 0
         while True:
             after = f"&page_token={quote(token)}" if token else ""
-            data = wire.get(f"metrics/get-history?run_id={run}&metric_key=loss&max_results={page}{after}")
+            data = wire.get(f"{MLFLOW}/metrics/get-history?run_id={run}&metric_key=loss&max_results={page}{after}")
             seen += data.count(b'"timestamp"')
             found = data.rfind(b'"next_page_token"')
             if found < 0:

@@ -285,7 +285,10 @@ def _tree(kind: Any, *others: Any, depth: int = 0) -> Iterator[tuple[int, Any]]:
                 importlib.import_module(found.name)
     yield depth, kind
     layers = tuple(f"twinloop.{layer}." for layer in ("core", "control", "ml", "llm"))
-    for below in kind.__subclasses__():
+    # The order of definition within a module, and of names between modules: not that in which modules were imported.
+    for below in sorted(
+        kind.__subclasses__(), key=lambda each: (each.__module__ != "twinloop.core.errors", each.__module__)
+    ):
         if (below.__module__ + ".").startswith(layers) or below in others:
             yield from _tree(below, *others, depth=depth + 1)
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from twinloop.control.tracking.grammar import Clause, Order
+from twinloop.control.search.reader import Clause, Order
 from twinloop.control.tracking.model import Run
 
 # --- the grammar, evaluated naively ---

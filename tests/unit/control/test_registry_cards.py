@@ -18,8 +18,8 @@ from twinloop.control.registry.repository import Wanted
 from twinloop.control.registry.search import CARD_ORDER, CARDS, Wish
 from twinloop.control.registry.service import Registry
 from twinloop.control.releases.repository import holds
+from twinloop.control.search.grammar import parse_filter, parse_order
 from twinloop.control.security.model import LOCAL_ADMIN, Principal, Role
-from twinloop.control.tracking.grammar import parse_filter, parse_order
 from twinloop.core.digests import Digest
 from twinloop.core.errors import Forbidden, InvalidInput, NotFound
 from twinloop.core.events import Bus

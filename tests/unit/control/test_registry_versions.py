@@ -16,8 +16,8 @@ from twinloop.control.registry.model import NoteChange, Origin
 from twinloop.control.registry.repository import Wanted
 from twinloop.control.registry.search import VERSION_ORDER, VERSIONS, Wish
 from twinloop.control.registry.service import Registry
+from twinloop.control.search.grammar import parse_filter, parse_order
 from twinloop.control.security.model import LOCAL_ADMIN, Principal, Role
-from twinloop.control.tracking.grammar import parse_filter, parse_order
 from twinloop.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 
 A = Titled("word", "a")

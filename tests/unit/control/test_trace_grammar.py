@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twinloop.control.tracing.grammar import Clause, Order, parse_filter, parse_named_value, parse_order
+from twinloop.control.search.reader import Clause, Order
+from twinloop.control.tracing.grammar import parse_filter, parse_named_value, parse_order
 from twinloop.core.errors import InvalidInput, TwinloopError
 
 
@@ -78,7 +79,7 @@ def test_clauses_are_joined_by_and_in_any_case() -> None:
         ("prompt = 'a/b/1'", "Expected format"),
         ("prompt LIKE 'a/1'", "Only '=' is supported"),
         ("span.name IN 'a'", "Expected a list"),
-        ("span.name IN ()", "Expected a quoted string in the list"),
+        ("span.name IN ()", "expected a non-empty list of string values"),
         ("span.name IN ('a'", "not closed"),
         ("span.name IN ('a' 'b')", "not closed"),
         ("name RLIKE '('", "Invalid regular expression"),

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from tests.toys import Toy
 from tests.tracing import BEGAN_MS, key, span, told, trace
+from twinloop.control.search.reader import Clause, Order
 from twinloop.control.security.model import LOCAL_ADMIN
-from twinloop.control.tracing.grammar import Clause, Order
 from twinloop.control.tracing.info import Assessment, client_id
 from twinloop.core.errors import InvalidInput
 
@@ -300,7 +300,7 @@ async def test_sql_answers_as_a_naive_evaluation_does(
     while True:
         page = await toy.tracing.infos.search(WHO, [0], filter, items, limit, token)
         found += [client_id(info.trace_id) for info in page.items]
-        token = page.token
+        token = page.next
         if token is None:
             break
     assert found == _ordered([made for made in crowd if _all_fit(made, wanted)], order)
@@ -349,7 +349,7 @@ async def test_pages_do_not_shift_when_traces_are_added_while_turning_them(toy: 
         page = await toy.tracing.infos.search(WHO, [0], limit=7, token=token)
         found += [info.trace_id for info in page.items]
         await toy.tracing.record(WHO, [trace(span(newer, at_ms=1000))])
-        token = page.token
+        token = page.next
         if token is None:
             break
     assert sorted(found) == [key(n) for n in range(30)]
@@ -373,7 +373,7 @@ async def test_a_moment_is_compared_by_its_millisecond(toy: Toy, comparator: str
 
 async def test_a_token_of_another_order_and_one_that_is_none_are_refused(toy: Toy) -> None:
     await toy.tracing.record(WHO, [trace(span(n)) for n in range(3)])
-    token = (await toy.tracing.infos.search(WHO, [0], limit=1)).token
+    token = (await toy.tracing.infos.search(WHO, [0], limit=1)).next
     for order, given_token, said in (
         (("status DESC",), token, "another order_by"),
         ((), "é", "Invalid page token"),

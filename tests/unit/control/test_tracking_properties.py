@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from tests.naive_search import fits, like, ordered, quoted, values_of, written
 from twinloop.backends.sqlite import open_store
+from twinloop.control.search.reader import Clause, Order
 from twinloop.control.security.model import LOCAL_ADMIN
 from twinloop.control.store.ports import Store
-from twinloop.control.tracking.grammar import Clause, Order
 from twinloop.control.tracking.model import DatasetInput, LoggedModel, Metric, Query, Run, RunChange, View
 from twinloop.control.tracking.model_search import ModelOrder, ModelQuery, OnDataset
 from twinloop.control.tracking.service import Tracking

@@ -13,10 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from twinloop.backends.sqlite import open_store
+from twinloop.control.search.grammar import parse_filter, parse_order
+from twinloop.control.search.reader import Clause, Order
 from twinloop.control.security.model import LOCAL_ADMIN
 from twinloop.control.store.ports import Store
-from twinloop.control.tracking.grammar import RUNS, Clause, Order, parse_filter, parse_order
 from twinloop.control.tracking.model import DatasetInput, Metric, Query, Run, RunChange
+from twinloop.control.tracking.search import RUNS
 from twinloop.control.tracking.service import Tracking
 from twinloop.core.clock import ManualClock
 from twinloop.core.errors import InvalidInput

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
-
 import msgspec
 
 from twinloop.core.digests import Digest
-
-T = TypeVar("T")
 
 
 class Artifact(msgspec.Struct, frozen=True):
@@ -28,13 +24,6 @@ class Artifact(msgspec.Struct, frozen=True):
     @property
     def name(self) -> str:
         return self.path.rpartition("/")[2]
-
-
-class Page(msgspec.Struct, Generic[T], frozen=True):
-    """Some items in order, and the token that goes on after them; None at the end."""
-
-    items: list[T]
-    next: str | None = None
 
 
 class Part(msgspec.Struct, frozen=True):

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterable, AsyncIterator
 
 from twinloop.control.artifacts import repository
 from twinloop.control.artifacts.flags import HEAD, Looking, flag_of
-from twinloop.control.artifacts.model import Artifact, Page
+from twinloop.control.artifacts.model import Artifact
 from twinloop.control.artifacts.paths import check_folder, check_path
 from twinloop.control.artifacts.uploads import Uploads
+from twinloop.control.search.page import Page
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Blobs, Store
 from twinloop.core.clock import Clock, SystemClock
@@ -102,7 +103,7 @@ class Artifacts:
             raise InvalidInput(f"limit must be between 1 and {_LIMIT}.")
         place = folder.removesuffix("/")
         found = await self._store.read(lambda c: repository.children(c, who.tenant, place, limit + 1, token or ""))
-        return Page(found[:limit], found[limit - 1].name if len(found) > limit else None)
+        return Page(tuple(found[:limit]), found[limit - 1].name if len(found) > limit else None)
 
     async def tree(self, who: Principal, folder: str = "") -> Files:
         """Every file at any depth below ``folder``, by path."""

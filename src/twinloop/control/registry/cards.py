@@ -11,8 +11,8 @@ from twinloop.control.registry.card_rows import Named, Titled, Which
 from twinloop.control.registry.ledger import Ledger
 from twinloop.control.registry.model import Act, Card, CardChange, Shown
 from twinloop.control.registry.search import Wish, find_cards
+from twinloop.control.search.page import Page
 from twinloop.control.security.model import Principal, Role
-from twinloop.control.tracking.model import Page
 from twinloop.control.tracking.names import check_pairs
 from twinloop.core.errors import InvalidInput
 

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, false, func, literal, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, select, true, tuple_
 
 from twinloop.control.registry import card_rows, repository
 from twinloop.control.registry.model import Card, Version
 from twinloop.control.registry.tables import ON_SHELF, card_tags, cards, notes, revision_tags, revisions
-from twinloop.control.tracking.comparing import compare
-from twinloop.control.tracking.grammar import Clause, Order, Vocabulary
-from twinloop.control.tracking.model import Page
+from twinloop.control.search.comparing import compare
+from twinloop.control.search.grammar import Vocabulary
+from twinloop.control.search.keyset import Keyset, SortKey
+from twinloop.control.search.page import Page
+from twinloop.control.search.reader import Clause, Order
 from twinloop.core.errors import InvalidInput
 
 _ENTITIES: Mapping[str, Any] = {
@@ -65,13 +64,6 @@ class Wish(NamedTuple):
     token: str | None = None
 
 
-class SortKey(NamedTuple):
-    """A value rows are ordered by; never NULL, so that "behind this row" is a plain comparison."""
-
-    value: ColumnElement[Any]
-    ascending: bool
-
-
 _CARD_SORT: Mapping[str, ColumnElement[Any]] = {
     "name": cards.c.title,
     "last_updated_timestamp": cards.c.updated_ms,
@@ -92,9 +84,10 @@ def find_cards(connection: Connection, tenant: str, wish: Wish) -> Page[Card]:
     if "name" not in {order.key for order in wish.orders}:
         sort.append(SortKey(cards.c.title, True))
     sort.append(SortKey(cards.c.kind, True))  # titles are unique on one shelf only
-    query = select(cards, *_labelled(sort)).where(*_on_shelf(tenant, wish), *_of_kinds(cards.c.kind, wish))
+    keyset = _keyset(sort, wish)
+    query = select(cards, *keyset.columns).where(*_on_shelf(tenant, wish), *_of_kinds(cards.c.kind, wish))
     query = query.where(*(_card_condition(clause, tenant, connection.dialect.name) for clause in wish.clauses))
-    rows, following = _page(connection, query, sort, wish)
+    rows, following = _page(connection, query, keyset, wish)
     return Page(tuple(card_rows.card_of(row) for row in rows), following)
 
 
@@ -115,12 +108,13 @@ def find_versions(connection: Connection, tenant: str, wish: Wish) -> Page[Versi
     joined = notes.join(cards, _same(notes, cards)).join(
         revisions, and_(_same(notes, revisions), notes.c.number == revisions.c.number)
     )
-    query = select(revisions, cards.c.title, *repository.NOTED, *_labelled(sort)).select_from(joined)
+    keyset = _keyset(sort, wish)
+    query = select(revisions, cards.c.title, *repository.NOTED, *keyset.columns).select_from(joined)
     query = query.where(notes.c.tenant == tenant, notes.c.deleted.is_(False))
     query = query.where(*_on_shelf(tenant, wish), *_of_kinds(cards.c.kind + "" if few else notes.c.kind, wish))
     query = query.where(*(_version_condition(clause, tenant, connection.dialect.name) for clause in wish.clauses))
     query = query.where(*(_of_runs(clause, tenant) for clause in wish.clauses if clause.key == "run_id" and few))
-    rows, following = _page(connection, query, sort, wish)
+    rows, following = _page(connection, query, keyset, wish)
     titles = {(row.kind, row.name): row.title for row in rows}
     return Page(tuple(repository.versions(connection, tenant, rows, titles)), following)
 
@@ -202,54 +196,14 @@ def _tagged(
     return found.where(compare(tags.c.value, clause.comparator, clause.value, dialect))
 
 
-def _labelled(sort: Sequence[SortKey]) -> list[ColumnElement[Any]]:
-    return [key.value.label(f"sort_{number}") for number, key in enumerate(sort)]
-
-
-def _page(
-    connection: Connection, query: Select[Any], sort: Sequence[SortKey], wish: Wish
-) -> tuple[list[Any], str | None]:
+def _page(connection: Connection, query: Select[Any], keyset: Keyset, wish: Wish) -> tuple[list[Any], str | None]:
     """The rows of one page, and the token that goes on behind its last row."""
-    mark = hashlib.sha256(repr(wish.orders).encode()).hexdigest()[:8]
     if wish.token is not None:
-        query = query.where(_behind(sort, _decode(wish.token, mark, sort)))
-    ordered = query.order_by(*(key.value if key.ascending else key.value.desc() for key in sort))
-    rows = list(connection.execute(ordered.limit(wish.limit + 1)).all())
-    if len(rows) <= wish.limit:
-        return rows, None
+        query = query.where(keyset.behind(keyset.decode(wish.token)))
+    rows = list(connection.execute(query.order_by(*keyset.order).limit(wish.limit + 1)).all())
     shown = rows[: wish.limit]
-    values = [getattr(shown[-1], f"sort_{number}") for number in range(len(sort))]
-    return shown, base64.urlsafe_b64encode(msgspec.json.encode([mark, *values])).decode()
+    return shown, keyset.token(shown[-1]) if len(rows) > wish.limit else None
 
 
-def _decode(token: str, mark: str, sort: Sequence[SortKey]) -> list[Any]:
-    try:
-        content = base64.urlsafe_b64decode(token.encode())
-    except (ValueError, binascii.Error) as error:
-        raise InvalidInput(
-            "Invalid page token, could not base64-decode it. Give the next_page_token of the page before, unchanged."
-        ) from error
-    try:
-        found, *values = msgspec.json.decode(content, type=list[str | int])
-    except (ValueError, msgspec.MsgspecError) as error:
-        raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.") from error
-    if found != mark or len(values) != len(sort):
-        raise InvalidInput("The page token belongs to a search with another order_by. Start again without a token.")
-    for value, key in zip(values, sort, strict=True):
-        if isinstance(value, str) != (key.value.type.python_type is str) or (
-            isinstance(value, int) and abs(value) >= 2**63
-        ):
-            raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.")
-    return values
-
-
-def _behind(sort: Sequence[SortKey], values: Sequence[Any]) -> ColumnElement[bool]:
-    condition: ColumnElement[bool] = false()
-    for key, value in reversed(list(zip(sort, values, strict=True))):
-        bound = literal(value, key.value.type)
-        further = key.value > bound if key.ascending else key.value < bound
-        condition = or_(further, and_(key.value == bound, condition))
-    first = sort[0]
-    bound = literal(values[0], first.value.type)
-    # The same said of the first key alone, so that an index on it can start in the right place.
-    return and_(first.value >= bound if first.ascending else first.value <= bound, condition)
+def _keyset(sort: Sequence[SortKey], wish: Wish) -> Keyset:
+    return Keyset(sort, hashlib.sha256(repr(wish.orders).encode()).hexdigest()[:8])

@@ -14,8 +14,8 @@ from twinloop.control.registry.ledger import Ledger
 from twinloop.control.registry.model import Act, Card, Note, NoteChange, Stage, Version
 from twinloop.control.registry.repository import Wanted
 from twinloop.control.registry.search import Wish, find_versions
+from twinloop.control.search.page import Page
 from twinloop.control.security.model import Principal, Role
-from twinloop.control.tracking.model import Page
 from twinloop.core.errors import InvalidInput
 
 _REPLACING: tuple[Stage, ...] = ("Staging", "Production")

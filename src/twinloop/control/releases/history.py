@@ -14,9 +14,9 @@ from twinloop.control.registry.service import Registry
 from twinloop.control.registry.telling import Told
 from twinloop.control.releases import repository
 from twinloop.control.releases.repository import Tenure
+from twinloop.control.search.page import Page
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
-from twinloop.control.tracking.model import Page
 from twinloop.core.digests import Digest
 from twinloop.core.errors import InvalidInput
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
@@ -29,7 +29,6 @@ MODEL_ID = "mlflow.modelId"
 
 _PREFIX = "tr-"
 _HEX = frozenset(string.hexdigits.lower())
-T = TypeVar("T")
 
 
 def key_of(client_id: str) -> str:
@@ -41,11 +40,6 @@ def key_of(client_id: str) -> str:
 def client_id(key: str) -> str:
     """The id that clients of MLflow's protocol know a trace by."""
     return _PREFIX + key if len(key) == 32 and _HEX.issuperset(key) else key
-
-
-class Page(msgspec.Struct, Generic[T], frozen=True):
-    items: tuple[T, ...]
-    token: str | None = None
 
 
 AssessmentKind = Literal["feedback", "expectation", "issue"]

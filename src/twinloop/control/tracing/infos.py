@@ -7,13 +7,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from twinloop.control.search.page import Page
+from twinloop.control.search.reader import Clause
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.security.redaction import may_hold_secrets, redact
 from twinloop.control.store.ports import Store
 from twinloop.control.tracing import grammar, info_rows, repository
 from twinloop.control.tracing.assessments import masked
 from twinloop.control.tracing.correlation import Correlation, Counts, correlation
-from twinloop.control.tracing.info import MODEL_ID, SOURCE_RUN, Page, TraceInfo, Whole, client_id
+from twinloop.control.tracing.info import MODEL_ID, SOURCE_RUN, TraceInfo, Whole, client_id
 from twinloop.control.tracing.model import Trace, TraceLink
 from twinloop.control.tracing.ports import Experiment, Experiments, LinkWriter
 from twinloop.control.tracing.search import Search
@@ -140,7 +142,7 @@ class TraceInfos:
             return Page(tuple(info_rows.of_rows(connection, who.tenant, rows[:limit])), following)
 
         page = await self._store.read(work)
-        return Page(tuple([await self._placed(who, item) for item in page.items]), page.token)
+        return Page(tuple([await self._placed(who, item) for item in page.items]), page.next)
 
     async def correlate(
         self, who: Principal, experiments: Sequence[int], first: str, second: str, base: str = ""
@@ -154,7 +156,7 @@ class TraceInfos:
         def work(connection: Connection) -> Counts:
             search = Search(who.tenant, connection.dialect.name)
 
-            def count(*filters: tuple[grammar.Clause, ...]) -> int:
+            def count(*filters: tuple[Clause, ...]) -> int:
                 # Clauses on spans of one filter must fit one span, those of two filters need not: they stay apart.
                 conditions = [c for clauses in filters for c in search.conditions(clauses, experiments)]
                 return int(connection.execute(select(func.count()).select_from(traces).where(*conditions)).scalar_one())

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, distinct, func, select
 
-from twinloop.control.tracing.grammar import Clause, NamedValue
+from twinloop.control.search.reader import Clause
+from twinloop.control.tracing.grammar import NamedValue
 from twinloop.control.tracing.measures import Point, Question, percentile
 from twinloop.control.tracing.search import DURATION, STATE, Search
 from twinloop.control.tracing.tables import assessments, spans, traces

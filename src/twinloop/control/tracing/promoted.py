@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Row, and_, false, or_
 
+from twinloop.control.search.reader import Clause
 from twinloop.control.tracing import info
-from twinloop.control.tracing.grammar import Clause
 from twinloop.control.tracing.tables import traces
 from twinloop.control.tracing.usage import COSTS, TOKENS, cost_columns, token_columns
 from twinloop.core.errors import InvalidInput

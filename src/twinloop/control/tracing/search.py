@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hashlib
 import json
 import math
-import operator
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-import msgspec
 from sqlalchemy import (
     ColumnElement,
     Select,
@@ -28,9 +24,11 @@ from sqlalchemy import (
     true,
 )
 
+from twinloop.control.search.comparing import compare
+from twinloop.control.search.keyset import Keyset, SortKey
+from twinloop.control.search.reader import Clause, Order
 from twinloop.control.tracing import info
-from twinloop.control.tracing.grammar import Clause, Order
-from twinloop.control.tracing.matching import compare, json_text
+from twinloop.control.tracing.matching import json_text
 from twinloop.control.tracing.promoted import compare_promoted
 from twinloop.control.tracing.tables import (
     assessments,
@@ -47,14 +45,6 @@ from twinloop.core.errors import InvalidInput
 
 _MS = 1_000_000
 _LARGEST = 2**63
-_NUMERIC: Mapping[str, Callable[[Any, Any], Any]] = {
-    "=": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 STATE = case(
     *((traces.c.status == status, literal(state)) for status, state in info.STATES.items() if status != "unset"),
     else_=literal("STATE_UNSPECIFIED"),
@@ -89,34 +79,26 @@ _SPAN_TEXT = (
 )
 
 
-class SortKey(NamedTuple):
-    """A value rows are ordered by; never NULL, so that "behind this row" is a plain comparison."""
-
-    value: ColumnElement[Any]
-    ascending: bool
-
-
 class Search:
     """One search: builds the statement of a page, and the token that goes on behind its last row."""
 
     def __init__(self, tenant: str, dialect: str, orders: Sequence[Order] = ()) -> None:
         self._tenant = tenant
         self._dialect = dialect
-        self._sort = [key for order in orders for key in self._sort_keys(order)]
+        keys = [key for order in orders for key in self._sort_keys(order)]
         named = {order.key for order in orders if order.entity == "attribute"}
         if "timestamp_ms" not in named:
-            self._sort.append(SortKey(traces.c.start_ns, False))
+            keys.append(SortKey(traces.c.start_ns, False))
         if "request_id" not in named:
-            self._sort.append(SortKey(traces.c.trace_id, True))
-        self._mark = hashlib.sha256(repr(orders).encode()).hexdigest()[:8]
+            keys.append(SortKey(traces.c.trace_id, True))
+        self._keyset = Keyset(keys, hashlib.sha256(repr(orders).encode()).hexdigest()[:8])
 
     def page(self, clauses: Sequence[Clause], experiments: Sequence[int], limit: int, token: str | None) -> Select[Any]:
         """Rows of ``traces``, then the sort values, at most ``limit``."""
-        labelled = [key.value.label(f"sort_{number}") for number, key in enumerate(self._sort)]
-        query = select(traces, *labelled).where(*self.conditions(clauses, experiments))
+        query = select(traces, *self._keyset.columns).where(*self.conditions(clauses, experiments))
         if token is not None:
-            query = query.where(self._behind(self._decode(token)))
-        return query.order_by(*(key.value if key.ascending else key.value.desc() for key in self._sort)).limit(limit)
+            query = query.where(self._keyset.behind(self._keyset.decode(token)))
+        return query.order_by(*self._keyset.order).limit(limit)
 
     def conditions(self, clauses: Sequence[Clause], experiments: Sequence[int]) -> list[ColumnElement[bool]]:
         """What a trace of ``experiments`` must fulfil."""
@@ -133,32 +115,7 @@ class Search:
 
     def token(self, row: Any) -> str:
         """Where the page behind ``row`` begins."""
-        values = [getattr(row, f"sort_{number}") for number in range(len(self._sort))]
-        return base64.urlsafe_b64encode(msgspec.json.encode([self._mark, *values])).decode()
-
-    def _decode(self, token: str) -> list[Any]:
-        try:
-            mark, *values = msgspec.json.decode(base64.urlsafe_b64decode(token.encode()), type=list[str | int | float])
-        except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
-            raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.") from error
-        if mark != self._mark or len(values) != len(self._sort):
-            raise InvalidInput("The page token belongs to a search with another order_by. Start again without a token.")
-        for value, key in zip(values, self._sort, strict=True):
-            textual = key.value.type.python_type is str
-            if isinstance(value, str) != textual or (isinstance(value, int) and abs(value) >= _LARGEST):
-                raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.")
-        return values
-
-    def _behind(self, values: Sequence[Any]) -> ColumnElement[bool]:
-        condition: ColumnElement[bool] = false()
-        for key, value in reversed(list(zip(self._sort, values, strict=True))):
-            bound = literal(value, key.value.type)
-            further = key.value > bound if key.ascending else key.value < bound
-            condition = or_(further, and_(key.value == bound, condition))
-        first = self._sort[0]
-        bound = literal(values[0], first.value.type)
-        # The same said of the first key alone, so that an index on it can start in the right place.
-        return and_(first.value >= bound if first.ascending else first.value <= bound, condition)
+        return self._keyset.token(row)
 
     def _sort_keys(self, order: Order) -> list[SortKey]:
         value = traces.c.start_ns if order.key == "timestamp_ms" else self._sort_value(order)

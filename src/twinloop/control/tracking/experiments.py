@@ -6,13 +6,15 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection
 
+from twinloop.control.search.grammar import parse_filter, parse_order
+from twinloop.control.search.page import Page
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
-from twinloop.control.tracking import experiment_rows, grammar, points
+from twinloop.control.tracking import experiment_rows, points
 from twinloop.control.tracking.errors import NotActive
-from twinloop.control.tracking.model import Experiment, Page, Query
+from twinloop.control.tracking.model import Experiment, Query
 from twinloop.control.tracking.names import EXPERIMENT_TAG_LIMIT, check_experiment_name, check_limit, check_pairs
-from twinloop.control.tracking.search import EXPERIMENT_SUBJECT, Search, number_of
+from twinloop.control.tracking.search import EXPERIMENT_SUBJECT, EXPERIMENTS, Search, number_of
 from twinloop.core.clock import Clock
 from twinloop.core.errors import Conflict
 
@@ -127,8 +129,8 @@ class Experiments:
 
 
 def _search(connection: Connection, tenant: str, query: Query) -> Page[Experiment]:
-    orders = grammar.parse_order(query.order or _NEWEST, grammar.EXPERIMENTS)
-    clauses = grammar.parse_filter(query.filter, grammar.EXPERIMENTS)
+    orders = parse_order(query.order or _NEWEST, EXPERIMENTS)
+    clauses = parse_filter(query.filter, EXPERIMENTS)
     search = Search(EXPERIMENT_SUBJECT, tenant, connection.dialect.name, orders)
     rows = connection.execute(search.page(clauses, query.view, query.limit + 1, query.token)).all()
     shown = rows[: query.limit]

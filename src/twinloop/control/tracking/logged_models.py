@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection
 
+from twinloop.control.search.page import Page
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
 from twinloop.control.tracking import experiment_rows, model_rows, model_search
 from twinloop.control.tracking.beginning import begin_model
 from twinloop.control.tracking.experiments import Experiments
-from twinloop.control.tracking.model import LoggedModel, ModelStatus, Page
+from twinloop.control.tracking.model import LoggedModel, ModelStatus
 from twinloop.control.tracking.model_search import ModelQuery
 from twinloop.control.tracking.names import check_limit, random_name
 from twinloop.control.tracking.search import number_of

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
@@ -24,8 +24,6 @@ MODELS_TAG = "mlflow.log-model.history"
 
 CONTEXT_TAG = "mlflow.data.context"
 """The tag of a dataset input that says what the run used it for."""
-
-T = TypeVar("T")
 
 
 class Experiment(msgspec.Struct, frozen=True):
@@ -154,15 +152,8 @@ class RunChange(msgspec.Struct, frozen=True):
     name: str | None = None
 
 
-class Page(msgspec.Struct, Generic[T], frozen=True):
-    """A part of a longer list; ``next`` is the token of the part after it, None at the end."""
-
-    items: tuple[T, ...]
-    next: str | None = None
-
-
 class Query(msgspec.Struct, frozen=True):
-    """A search: ``filter`` and ``order`` in the grammar of ``grammar.py``, and where to go on from."""
+    """A search: ``filter`` and ``order`` in the grammar of ``control.search``, and where to go on from."""
 
     filter: str = ""
     order: tuple[str, ...] = ()

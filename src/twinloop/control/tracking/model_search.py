@@ -14,11 +14,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, case, exists, false, func, literal, or_, select, true
 
+from twinloop.control.search.comparing import compare
+from twinloop.control.search.grammar import Vocabulary, parse_filter
+from twinloop.control.search.keyset import Keyset, SortKey
+from twinloop.control.search.page import Page
+from twinloop.control.search.reader import Clause
 from twinloop.control.tracking import model_rows
-from twinloop.control.tracking.comparing import compare
-from twinloop.control.tracking.grammar import Clause, Entity, Vocabulary, parse_filter
-from twinloop.control.tracking.keyset import Keyset, SortKey
-from twinloop.control.tracking.model import LoggedModel, Page
+from twinloop.control.tracking.model import LoggedModel
 from twinloop.control.tracking.tables import (
     logged_model_metrics,
     logged_model_params,
@@ -27,7 +29,7 @@ from twinloop.control.tracking.tables import (
 )
 from twinloop.core.errors import InvalidInput
 
-_ENTITIES: dict[str, Entity] = {
+_ENTITIES: dict[str, str] = {
     "attributes": "attribute",
     "metrics": "metric",
     "params": "param",

@@ -7,11 +7,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
+from twinloop.control.search.comparing import compare
+from twinloop.control.search.grammar import parse_filter, parse_order
+from twinloop.control.search.page import Page
+from twinloop.control.search.reader import Clause, Order
 from twinloop.control.tracking import repository
-from twinloop.control.tracking.comparing import compare
-from twinloop.control.tracking.grammar import RUNS, Clause, Order, parse_filter, parse_order
-from twinloop.control.tracking.model import Page, Query, Run
-from twinloop.control.tracking.search import RUN_SUBJECT, Search
+from twinloop.control.tracking.model import Query, Run
+from twinloop.control.tracking.search import RUN_SUBJECT, RUNS, Search
 from twinloop.control.tracking.tables import latest_metrics
 
 _FEW = 1000

@@ -24,9 +24,10 @@ from sqlalchemy import (
     true,
 )
 
-from twinloop.control.tracking.comparing import compare
-from twinloop.control.tracking.grammar import EXPERIMENTS, RUNS, Clause, Entity, Order, Vocabulary
-from twinloop.control.tracking.keyset import Keyset, SortKey
+from twinloop.control.search.comparing import compare
+from twinloop.control.search.grammar import Vocabulary
+from twinloop.control.search.keyset import Keyset, SortKey
+from twinloop.control.search.reader import Clause, Order
 from twinloop.control.tracking.model import View
 from twinloop.control.tracking.tables import (
     experiment_tags,
@@ -39,6 +40,37 @@ from twinloop.control.tracking.tables import (
 )
 from twinloop.core.errors import InvalidInput
 
+_ATTRIBUTES: dict[str, str] = dict.fromkeys(("attribute", "attributes", "attr", "run"), "attribute")
+_TAGS: dict[str, str] = dict.fromkeys(("tag", "tags"), "tag")
+
+RUNS = Vocabulary(
+    entities={
+        **_ATTRIBUTES,
+        **_TAGS,
+        **dict.fromkeys(("metric", "metrics"), "metric"),
+        **dict.fromkeys(("param", "params", "parameter", "parameters"), "param"),
+        **dict.fromkeys(("dataset", "datasets"), "dataset"),
+    },
+    numeric=frozenset({"start_time", "end_time"}),
+    text=frozenset({"run_id", "run_name", "user_id", "status", "artifact_uri"}),
+    listed=frozenset({"run_id"}),
+    fixed={"dataset": frozenset({"name", "digest", "context"})},
+    aliases={
+        "created": "start_time",
+        "Created": "start_time",
+        "run name": "run_name",
+        "Run name": "run_name",
+        "Run Name": "run_name",
+    },
+)
+
+EXPERIMENTS = Vocabulary(
+    entities={"attribute": "attribute", "attributes": "attribute", **_TAGS},
+    numeric=frozenset({"creation_time", "last_update_time"}),
+    text=frozenset({"name", "experiment_id"}),
+    listed=frozenset({"experiment_id"}),
+)
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -48,7 +80,7 @@ class Subject:
     vocabulary: Vocabulary
     key: ColumnElement[Any]
     attributes: Mapping[str, ColumnElement[Any]]
-    parts: Mapping[Entity, tuple[Table, ColumnElement[Any]]]
+    parts: Mapping[str, tuple[Table, ColumnElement[Any]]]
     tie: tuple[tuple[ColumnElement[Any], bool], ...]
 
 
@@ -188,7 +220,7 @@ class Search:
         nothing = literal("" if value.type.python_type is str else 0, value.type)
         return [SortKey(rank, True), SortKey(func.coalesce(value, nothing, type_=value.type), ascending)]
 
-    def _part(self, entity: Entity) -> tuple[Table, Any]:
+    def _part(self, entity: str) -> tuple[Table, Any]:
         if entity not in self._subject.parts:
             raise InvalidInput(
                 f"Invalid entity type '{entity}' here. Use attributes or {', '.join(self._subject.parts)}s."

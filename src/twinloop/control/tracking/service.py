@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from twinloop.control.lineage import repository as lineage
 from twinloop.control.lineage.model import Link
+from twinloop.control.search.page import Page
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
 from twinloop.control.tracking import experiment_rows, points, repository, run_search
@@ -34,7 +35,6 @@ from twinloop.control.tracking.model import (
     DatasetInput,
     DatasetSummary,
     Metric,
-    Page,
     Query,
     Run,
     RunChange,

@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
+from twinloop.control.search.page import Page
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.security.ports import Secrets
 from twinloop.control.store.ports import Store
-from twinloop.control.tracking.model import Page
 from twinloop.control.webhooks import body, repository
 from twinloop.control.webhooks.dispatcher import Dispatcher, secret_of
 from twinloop.control.webhooks.model import (

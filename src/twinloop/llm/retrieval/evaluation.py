@@ -28,7 +28,7 @@ from twinloop.llm.retrieval.retriever import Retriever, open_retriever
 from twinloop.llm.retrieval.words import plain_words
 
 METRIC = "known_item_recall_at_5"
-_SAMPLE = 100
+_SAMPLE = 400
 _QUERY_WORDS = 6
 _DEPTH = 5
 
@@ -50,7 +50,7 @@ class IndexEvaluation:
         self._evidence = evidence
 
     async def evaluate(self, who: Principal, ref: str, seed: int = 0) -> Evidence:
-        """Record ``known_item_recall_at_5`` of an index on up to 100 of its chunks, with its Wilson interval.
+        """Record ``known_item_recall_at_5`` of an index on up to 400 of its chunks, with its Wilson interval.
 
         Raises:
             InvalidInput: ``ref`` is not an index, or it holds no chunk with enough words.
@@ -76,7 +76,7 @@ class IndexEvaluation:
 
 
 def simulated_queries(chunks: Sequence[IndexedChunk], seed: int) -> list[Query]:
-    """Up to 100 queries, each from another chunk that holds at least six different words; equal seeds give equal queries."""
+    """Up to 400 queries, each from another chunk that holds at least six different words; equal seeds give equal queries."""
     words = [plain_words(readable(chunk.text)) for chunk in chunks]
     held_by = Counter(word for each in words for word in set(each))
     chance = random.Random(seed)

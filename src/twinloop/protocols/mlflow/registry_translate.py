@@ -11,7 +11,8 @@ from typing import Any
 
 from twinloop.control.registry.model import Shown, Version
 from twinloop.control.registry.search import CARD_ORDER, CARDS, VERSION_ORDER, VERSIONS, Wish
-from twinloop.control.tracking.grammar import Clause, Vocabulary, parse_filter, parse_order
+from twinloop.control.search.grammar import Vocabulary, parse_filter, parse_order
+from twinloop.control.search.reader import Clause
 from twinloop.core.errors import InvalidInput
 from twinloop.protocols.mlflow.registry_checks import PROMPT_TEXT
 from twinloop.protocols.mlflow.registry_wire import SearchModels, SearchVersions

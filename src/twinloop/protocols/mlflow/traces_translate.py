@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from twinloop.control.search.page import Page
 from twinloop.control.tracing import info
 from twinloop.control.tracing.correlation import Correlation
 from twinloop.control.tracing.infos import PAGE
@@ -139,9 +140,9 @@ def _cut(pairs: Mapping[str, str], limit: int) -> dict[str, str]:
     return {key[:250]: value[:limit] for key, value in pairs.items()}
 
 
-def page_json(page: info.Page[info.TraceInfo], encode: Any) -> Json:
+def page_json(page: Page[info.TraceInfo], encode: Any) -> Json:
     answer: Json = {"traces": [encode(item) for item in page.items]} if page.items else {}
-    return {**answer, "next_page_token": page.token} if page.token else answer
+    return {**answer, "next_page_token": page.next} if page.next else answer
 
 
 def info_v2_json(found: info.TraceInfo) -> Json:

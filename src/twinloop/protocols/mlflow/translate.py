@@ -11,12 +11,12 @@ from urllib.parse import urlparse
 
 import msgspec
 
+from twinloop.control.search.page import Page
 from twinloop.control.tracking.model import (
     DatasetInput,
     DatasetSummary,
     Experiment,
     Metric,
-    Page,
     Query,
     Run,
     RunStatus,

@@ -11,7 +11,7 @@ from twinloop.control.registry.card_rows import Named
 from twinloop.control.registry.model import CardChange, NoteChange, Shown, Stage, Status, Version
 from twinloop.control.registry.search import CARD_ORDER, CARDS, Wish
 from twinloop.control.registry.service import Registry
-from twinloop.control.tracking.grammar import parse_filter, parse_order
+from twinloop.control.search.grammar import parse_filter, parse_order
 from twinloop.core.clock import iso
 from twinloop.core.errors import InvalidInput
 from twinloop.core.ids import Ref

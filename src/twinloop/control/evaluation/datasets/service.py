@@ -10,12 +10,13 @@ from sqlalchemy import Connection
 
 from twinloop.control.evaluation.datasets import merging, repository
 from twinloop.control.evaluation.datasets.model import SOURCE_TYPES, USER_TAG, Dataset, Draft, Merged, Record
+from twinloop.control.search.grammar import Vocabulary, parse_filter, parse_order
+from twinloop.control.search.page import Page
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
-from twinloop.control.tracking import experiment_rows, grammar
+from twinloop.control.tracking import experiment_rows
 from twinloop.control.tracking.experiments import Experiments
-from twinloop.control.tracking.grammar import Vocabulary
-from twinloop.control.tracking.model import Page, Query
+from twinloop.control.tracking.model import Query
 from twinloop.control.tracking.search import Search, Subject, number_of
 from twinloop.core.clock import Clock, SystemClock
 from twinloop.core.errors import InvalidInput, NotFound
@@ -222,10 +223,10 @@ class EvaluationDatasets:
 
 
 def _search(connection: Connection, tenant: str, query: Query, experiments: Sequence[int]) -> Page[Dataset]:
-    orders = grammar.parse_order(query.order, _ORDER)
+    orders = parse_order(query.order, _ORDER)
     if any(order.entity != "attribute" for order in orders):
         raise InvalidInput("Invalid order_by entity: tag. Order datasets by name, created_time or last_update_time.")
-    clauses = grammar.parse_filter(query.filter, _FILTER)
+    clauses = parse_filter(query.filter, _FILTER)
     search = Search(_SUBJECT, tenant, connection.dialect.name, orders)
     statement = search.page(clauses, "all", query.limit + 1, query.token)
     if experiments:

@@ -22,10 +22,10 @@ from sqlalchemy import (
 )
 
 from twinloop.control.evaluation.issues.model import SEVERITIES, Issue, Wish
+from twinloop.control.search.comparing import compare
+from twinloop.control.search.reader import Clause
 from twinloop.control.store.schema import Json, metadata
 from twinloop.control.tracing.tables import assessments
-from twinloop.control.tracking.comparing import compare
-from twinloop.control.tracking.grammar import Clause
 from twinloop.core.errors import NotFound
 
 issues = Table(

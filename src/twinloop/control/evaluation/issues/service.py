@@ -7,13 +7,13 @@ from sqlalchemy import Connection
 
 from twinloop.control.evaluation.issues import repository
 from twinloop.control.evaluation.issues.model import Change, Draft, Issue, Wish
+from twinloop.control.search.grammar import Vocabulary, parse_filter
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
-from twinloop.control.tracking import experiment_rows, grammar
+from twinloop.control.tracking import experiment_rows
 from twinloop.control.tracking import repository as runs
 from twinloop.control.tracking.errors import NotActive
 from twinloop.control.tracking.experiments import Experiments
-from twinloop.control.tracking.grammar import Vocabulary
 from twinloop.control.tracking.search import number_of
 from twinloop.core.clock import Clock, SystemClock
 from twinloop.core.errors import InvalidInput, NotFound
@@ -106,7 +106,7 @@ class Issues:
                 f"{_PAGE} at most."
             )
         experiment = None if wish.experiment_id is None else number_of(wish.experiment_id)
-        clauses = grammar.parse_filter(wish.filter, _FILTER)
+        clauses = parse_filter(wish.filter, _FILTER)
         found = await self._store.read(lambda c: repository.search(c, who.tenant, wish, experiment, clauses))
         return found[: wish.limit], wish.offset + wish.limit if len(found) > wish.limit else None
 

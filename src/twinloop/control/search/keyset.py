@@ -50,8 +50,12 @@ class Keyset:
     def decode(self, token: str) -> list[Any]:
         """The sort values of a token. Raises InvalidInput when it is none, or of another order."""
         try:
-            mark, *values = msgspec.json.decode(base64.urlsafe_b64decode(token.encode()), type=list[str | int | float])
-        except (ValueError, binascii.Error, msgspec.MsgspecError) as error:
+            content = base64.urlsafe_b64decode(token.encode())
+        except (ValueError, binascii.Error) as error:
+            raise InvalidInput(_BAD.replace(".", ", could not base64-decode it.", 1)) from error
+        try:
+            mark, *values = msgspec.json.decode(content, type=list[str | int | float])
+        except (ValueError, msgspec.MsgspecError) as error:
             raise InvalidInput(_BAD) from error
         if mark != self._mark or len(values) != len(self._keys):
             raise InvalidInput("The page token belongs to a search with another order_by. Start again without a token.")

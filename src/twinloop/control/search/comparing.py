@@ -19,7 +19,7 @@ _OPERATORS: Mapping[str, Callable[[Any, Any], Any]] = {
 
 
 def compare(column: ColumnElement[Any], comparator: str, value: Any, dialect: str) -> ColumnElement[bool]:
-    """``column comparator value``. LIKE minds case on every database, ILIKE on none."""
+    """``column comparator value``. LIKE minds case on every database, ILIKE on none; RLIKE searches a regular expression."""
     plain = _OPERATORS.get(comparator)
     if plain is not None:
         compared: ColumnElement[bool] = plain(column, value)
@@ -29,6 +29,8 @@ def compare(column: ColumnElement[Any], comparator: str, value: Any, dialect: st
             return column.in_(value)
         case "NOT IN":
             return column.not_in(value)
+        case "RLIKE":
+            return column.regexp_match(value)
         case "LIKE":
             return _like(column, str(value), dialect)
         case _:
