@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.machines import play
 from tests.toys import WordKind
 from twinloop.backends.sqlite import open_store
 from twinloop.control.registry.card_rows import Titled
@@ -344,17 +344,4 @@ def _highest(card: Card) -> dict[str, int]:
 
 @pytest.mark.slow
 def test_the_registry_agrees_with_a_naive_model(tmp_path: Path) -> None:
-    async def make() -> None:
-        await open_store(tmp_path / "template.db").aclose()
-
-    asyncio.run(make())
-    RegistryMachine.template = tmp_path / "template.db"
-    machine = RegistryMachine.TestCase
-    machine.settings = settings(
-        max_examples=40,
-        stateful_step_count=50,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate),  # each step opens transactions, so shrinking would take minutes
-    )
-    machine("runTest").runTest()
+    play(RegistryMachine, tmp_path, steps=50)

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import msgspec
 import pytest
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.machines import play
 from tests.toys import Toy
 from tests.tracing import BEGAN_MS, key, span, told, trace
 from twinloop.backends.spool import MemorySpool
@@ -280,17 +280,4 @@ class TraceMachine(RuleBasedStateMachine):
 
 @pytest.mark.slow
 def test_traces_agree_with_a_naive_model_whatever_is_done(tmp_path: Path) -> None:
-    async def make() -> None:
-        await open_store(tmp_path / "template.db").aclose()
-
-    asyncio.run(make())
-    TraceMachine.template = tmp_path / "template.db"
-    machine = TraceMachine.TestCase
-    machine.settings = settings(
-        max_examples=40,
-        stateful_step_count=40,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-        phases=(Phase.explicit, Phase.generate),  # each step opens transactions, so shrinking would take minutes
-    )
-    machine("runTest").runTest()
+    play(TraceMachine, tmp_path, steps=40)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, String, Table, Text, false, text
 
-from twinloop.control.store.schema import Json, metadata
+from twinloop.control.store.schema import Json, metadata, pairs
 
 revisions = Table(
     "revisions",
@@ -81,14 +81,8 @@ cards = Table(
 ON_SHELF = cards.c.deleted == false()
 """Written as the index of titles has it, so that it is used."""
 
-card_tags = Table(
-    "card_tags",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("kind", String(100), primary_key=True),
-    Column("name", String(200), primary_key=True),
-    Column("key", String(250), primary_key=True),
-    Column("value", Text, nullable=False),
+card_tags = pairs(
+    "card_tags", Column("kind", String(100), primary_key=True), Column("name", String(200), primary_key=True)
 )
 
 notes = Table(
@@ -107,15 +101,11 @@ notes = Table(
     Index("ix_notes_stage", "tenant", "kind", "name", "stage", "deleted", "number"),
 )
 
-revision_tags = Table(
+revision_tags = pairs(
     "revision_tags",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
     Column("kind", String(100), primary_key=True),
     Column("name", String(200), primary_key=True),
     Column("number", Integer, primary_key=True),
-    Column("key", String(250), primary_key=True),
-    Column("value", Text, nullable=False),
 )
 
 registry_events = Table(

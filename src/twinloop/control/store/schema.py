@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import MetaData, Text, TypeDecorator
+from sqlalchemy import Column, MetaData, String, Table, Text, TypeDecorator
 
 metadata = MetaData(
     naming_convention={
@@ -31,3 +31,16 @@ class Json(TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: Any) -> Any:
         return None if value is None else _decoder.decode(value)
+
+
+def pairs(name: str, *owner: Column[Any], key: Any = None, **options: Any) -> Table:
+    """A table of texts by owner and key. ``key`` is the type of keys, ``options`` are those of the table."""
+    return Table(
+        name,
+        metadata,
+        Column("tenant", String(100), primary_key=True),
+        *owner,
+        Column("key", String(250) if key is None else key, primary_key=True),
+        Column("value", Text, nullable=False),
+        **options,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, String, Table, Text, desc
 
-from twinloop.control.store.schema import Json, metadata
+from twinloop.control.store.schema import Json, metadata, pairs
 
 experiments = Table(
     "experiments",
@@ -19,14 +19,8 @@ experiments = Table(
     Index("uq_experiments_name", "tenant", "name", unique=True),
 )
 
-experiment_tags = Table(
-    "experiment_tags",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("experiment", BigInteger, primary_key=True, autoincrement=False),
-    Column("key", String(250), primary_key=True),
-    Column("value", Text, nullable=False),
-    sqlite_with_rowid=False,
+experiment_tags = pairs(
+    "experiment_tags", Column("experiment", BigInteger, primary_key=True, autoincrement=False), sqlite_with_rowid=False
 )
 
 runs = Table(
@@ -46,25 +40,9 @@ runs = Table(
 )
 Index("ix_runs_newest", runs.c.tenant, runs.c.experiment, runs.c.lifecycle, desc(runs.c.started_ms), runs.c.id)
 
-run_params = Table(
-    "run_params",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("run", String(32), primary_key=True),
-    Column("key", String(250), primary_key=True),
-    Column("value", Text, nullable=False),
-    sqlite_with_rowid=False,
-)
+run_params = pairs("run_params", Column("run", String(32), primary_key=True), sqlite_with_rowid=False)
 
-run_tags = Table(
-    "run_tags",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("run", String(32), primary_key=True),
-    Column("key", String(250), primary_key=True),
-    Column("value", Text, nullable=False),
-    sqlite_with_rowid=False,
-)
+run_tags = pairs("run_tags", Column("run", String(32), primary_key=True), sqlite_with_rowid=False)
 
 run_inputs = Table(
     "run_inputs",
@@ -156,24 +134,12 @@ Index(
     logged_models.c.id,
 )
 
-logged_model_params = Table(
-    "logged_model_params",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("model", String(100), primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-    sqlite_with_rowid=False,
+logged_model_params = pairs(
+    "logged_model_params", Column("model", String(100), primary_key=True), key=Text(), sqlite_with_rowid=False
 )
 
-logged_model_tags = Table(
-    "logged_model_tags",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("model", String(100), primary_key=True),
-    Column("key", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-    sqlite_with_rowid=False,
+logged_model_tags = pairs(
+    "logged_model_tags", Column("model", String(100), primary_key=True), key=Text(), sqlite_with_rowid=False
 )
 
 # Points of runs that say which logged model they measure, by that model.

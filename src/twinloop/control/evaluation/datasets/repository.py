@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from twinloop.control.evaluation.datasets.model import Dataset, Record
-from twinloop.control.store.schema import Json, metadata
+from twinloop.control.store.schema import Json, metadata, pairs
 from twinloop.control.store.sql import upsert
 from twinloop.core.errors import NotFound
 
@@ -46,14 +46,7 @@ datasets = Table(
     Index("ix_evaluation_datasets_name", "tenant", "name"),
 )
 
-tags = Table(
-    "evaluation_dataset_tags",
-    metadata,
-    Column("tenant", String(100), primary_key=True),
-    Column("dataset", String(40), primary_key=True),
-    Column("key", String(255), primary_key=True),
-    Column("value", Text, nullable=False),
-)
+tags = pairs("evaluation_dataset_tags", Column("dataset", String(40), primary_key=True), key=String(255))
 
 links = Table(
     "evaluation_dataset_experiments",
