@@ -14,7 +14,10 @@ ROOT = Path(__file__).resolve().parent.parent
 def main() -> int:
     """Print every broken link or unknown make target and return 1 if there is one."""
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    pages = [
+        *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING")),
+        *sorted((ROOT / "docs").rglob("*.md")),
+    ]
     broken = [line for page in pages if page.is_file() for line in _broken(page, targets)]
     print("\n".join(broken) or f"documents: {len(pages)} pages are fine")
     return 1 if broken else 0

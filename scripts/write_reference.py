@@ -95,12 +95,13 @@ def cli() -> Iterator[str]:
     yield from _head(
         "Command line",
         "Every command takes `--url` (the server to talk to), `--home` (the folder with the state) and `--json` (one JSON "
-        "document on standard output). Exit codes: 0 done, 2 failed with one sentence on standard error, 130 interrupted.",
+        "document on standard output). Exit codes: 0 done, 2 failed with one sentence on standard error, 130 interrupted; and 1 "
+        "when `import` found a difference or `webhooks test` was not answered with 2xx.",
     )
     for name, parser in _commands(build()):
         usage = f"{name} {_usage(parser)}".rstrip()
         yield from (f"## {name}", "", parser.description or "", "", "```", usage, "```", "")
-        rows = [(_written(action), _help(action)) for action in _own(parser)]
+        rows = [(_listed(action), _help(action)) for action in _own(parser)]
         if rows:
             yield from _table(("argument", "meaning"), rows)
         if parser.epilog:
@@ -139,8 +140,13 @@ def _written(action: argparse.Action) -> str:
     return action.option_strings[-1] if action.nargs == 0 else f"{action.option_strings[-1]} {value}"
 
 
+def _listed(action: argparse.Action) -> str:
+    """An argument with every name it has."""
+    return ", ".join([*action.option_strings[:-1], _written(action)])
+
+
 def _help(action: argparse.Action) -> str:
-    text = action.help or ""
+    text = (action.help or "").replace("%%", "%")
     said = "default" in text or action.default in (None, "", False, [], argparse.SUPPRESS) or action.nargs == 0
     if said or isinstance(action.default, Path):
         return text
@@ -186,7 +192,7 @@ def http() -> Iterator[str]:
         protocol = module.split(".")[2]
         if route.path.startswith("/ajax-api/") or getattr(handler, "__name__", "") == "_not_offered":
             continue
-        about = _first(handler.__doc__) if handler else _plain(sys.modules[module].__doc__)
+        about = _first(handler.__doc__ if handler else sys.modules[module].__doc__)
         methods = ", ".join(sorted(route.methods - ({"HEAD"} if "GET" in route.methods else set())))
         key = "" if endpoint.get("public") else "yes"
         path = route.path.replace(":path}", "}")

@@ -30,6 +30,17 @@ def test_every_error_code_is_in_the_reference(pages: dict[str, str]) -> None:
     assert all(f"`{kind.code}`" in pages["errors.md"] for kind in kinds)
 
 
+def test_every_row_of_a_table_is_one_line(pages: dict[str, str]) -> None:
+    assert not [
+        line for text in pages.values() for line in text.splitlines() if line.startswith("|") != line.endswith("|")
+    ]
+
+
+def test_the_command_line_is_written_as_it_is_typed(pages: dict[str, str]) -> None:
+    assert "name LIKE 'churn%' AND" in pages["cli.md"]
+    assert "| -m, --message MESSAGE |" in pages["cli.md"]
+
+
 def test_the_reference_names_no_folder_of_this_machine(pages: dict[str, str]) -> None:
     assert not [
         name for name, text in pages.items() if str(write_reference.ROOT) in text or tempfile.gettempdir() in text
