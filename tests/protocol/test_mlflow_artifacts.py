@@ -281,6 +281,34 @@ def test_a_path_that_leads_elsewhere_is_refused_everywhere(server: ServerProcess
         assert (answer.status, answer.code) == (400, "INVALID_PARAMETER_VALUE"), (method, target)
 
 
+def test_a_path_that_leads_elsewhere_is_answered_as_mlflow_answers_to_the_letter(server: ServerProcess) -> None:
+    run = start_run(server)
+    for target in (
+        f"/api/2.0/mlflow/artifacts/list?run_id={run}&path=../path",
+        f"/get-artifact?run_id={run}&path=../path",
+        "/model-versions/get-artifact?name=model&version=1&path=../path",
+    ):
+        answer = ask(server, "GET", target)
+        assert answer.status == 400
+        assert answer.json == {"error_code": "INVALID_PARAMETER_VALUE", "message": "Invalid path"}
+
+
+def test_slashes_too_many_at_the_beginning_lead_to_the_same_path(server: ServerProcess) -> None:
+    for target, location in [
+        ("//get-artifact?run_id=x&path=a%20b", "/get-artifact?run_id=x&path=a%20b"),
+        ("///api/2.0//mlflow/runs/get", "/api/2.0//mlflow/runs/get"),
+        ("//a%20b/%5Cc", "/a%20b/%5Cc"),
+        ("//", "/"),
+    ]:
+        answer = ask(server, "GET", target)
+        assert (answer.status, answer.headers["location"]) == (308, location)
+    # What a browser reads as another host does not come out of it.
+    for target in ("//%5Cevil.example", "//%2F%2Fevil.example"):
+        location = str(ask(server, "GET", target).headers["location"])
+        assert location[0] == "/", target
+        assert location[1:2] not in ("/", "\\"), target
+
+
 def test_what_is_not_a_file_says_so_in_mlflows_words(server: ServerProcess) -> None:
     put(server, "forms/dir/file", b"x")
     for target, status, code, words in [

@@ -19,6 +19,10 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 _DECODINGS = 8
 
 
+class LeadsElsewhere(InvalidInput):
+    """A path that would step out of the place it is relative to, as it is written or once it is percent-decoded."""
+
+
 def check_path(path: str) -> str:
     """Return ``path`` if it names something below the root: segments joined by ``/``, none of them a step elsewhere.
 
@@ -26,24 +30,16 @@ def check_path(path: str) -> str:
     client or proxy may decode it once more than we do.
 
     Raises:
-        InvalidInput: empty, absolute, a drive, a backslash, a control character, an empty segment, ``.`` or ``..``,
-            or too long.
+        LeadsElsewhere: absolute, a drive, a backslash, or a segment ``.`` or ``..``.
+        InvalidInput: empty, an empty segment, a control character, or too long.
     """
-    objection = _objection(path) or _step_elsewhere(path)
-    decoded = path
-    for _ in range(_DECODINGS):
-        if objection is not None or "%" not in decoded:
-            break
-        decoded, before = unquote(decoded), decoded
-        if decoded == before:
-            break
-        objection = _step_elsewhere(decoded)
-    else:
-        objection = "is percent-encoded too many times"
+    # What is too long for a path is not decoded either: that would keep everybody waiting.
+    step = _step_elsewhere_once_decoded(path[: PATH_LIMIT + 1])
+    if step is not None:
+        raise LeadsElsewhere(_invalid(path, step))
+    objection = _objection(path)
     if objection is not None:
-        raise InvalidInput(
-            f"Invalid path: {path[:200]!r} {objection}. Use names joined by '/', relative to where the artifacts lie."
-        )
+        raise InvalidInput(_invalid(path, objection))
     return path
 
 
@@ -57,6 +53,10 @@ def join(folder: str, path: str) -> str:
     return f"{folder}/{path}" if folder and path else folder or path
 
 
+def _invalid(path: str, objection: str) -> str:
+    return f"Invalid path: {path[:200]!r} {objection}. Use names joined by '/', relative to where the artifacts lie."
+
+
 def _objection(path: str) -> str | None:
     if any("\ud800" <= letter <= "\udfff" for letter in path):
         return "is not valid Unicode"
@@ -66,10 +66,20 @@ def _objection(path: str) -> str | None:
         return "holds a control character"
     names = path.split("/")
     if "" in names:
-        return "is empty" if not path else "is absolute" if path[0] == "/" else "holds an empty segment"
+        return "holds an empty segment" if path else "is empty"
     if any(len(name.encode()) > NAME_LIMIT for name in names):
         return f"holds a name longer than {NAME_LIMIT} bytes"
     return None
+
+
+def _step_elsewhere_once_decoded(path: str) -> str | None:
+    for _ in range(_DECODINGS):
+        step = _step_elsewhere(path)
+        decoded = unquote(path)
+        if step is not None or decoded == path:
+            return step
+        path = decoded
+    return "is percent-encoded too many times"
 
 
 def _step_elsewhere(path: str) -> str | None:

@@ -11,13 +11,15 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from twinloop.control.artifacts.model import Artifact
-from twinloop.control.artifacts.paths import check_path, join
+from twinloop.control.artifacts.paths import LeadsElsewhere, check_path, join
 from twinloop.core.errors import InvalidInput
 
 Json = dict[str, Any]
 
 ANCHOR = "/mlflow-artifacts/artifacts"
 """What stands before an artifact's path in the URL of a server that proxies artifacts."""
+
+_ELSEWHERE = "Invalid path"
 
 # What MLflow serves as text, so that a browser shows it, whatever the system's table of types says.
 _TEXT = re.compile(
@@ -30,19 +32,21 @@ def safe_path(text: str) -> str:
     """``text`` as a path of ours, empty for the root. As in MLflow, ``.`` and doubled or final slashes mean nothing.
 
     Raises:
-        InvalidInput: it leads elsewhere, or holds a ``#``, which MLflow's clients cannot ask for.
+        InvalidInput: it leads elsewhere, or holds a ``#``, which MLflow's clients cannot ask for. The message is MLflow's,
+            to the letter: programs compare the whole answer.
     """
     decoded = text
     for _ in range(10):
         if "#" in decoded or decoded.startswith(("/", "file:")):
-            raise InvalidInput(
-                f"Invalid path: {text[:200]!r}. Give names joined by '/', without a leading slash or '#'."
-            )
+            raise InvalidInput(_ELSEWHERE)
         decoded, before = unquote(decoded), decoded
         if decoded == before:
             break
     path = "/".join(name for name in text.split("/") if name not in ("", "."))
-    return check_path(path) if path else ""
+    try:
+        return check_path(path) if path else ""
+    except LeadsElsewhere as error:
+        raise InvalidInput(_ELSEWHERE) from error
 
 
 def file_path(text: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Route
 
 from twinloop.core.errors import NotOffered
@@ -46,7 +48,7 @@ def routes(areas: Iterable[Sequence[Endpoint]]) -> list[Route]:
         for area in ("mlflow", "mlflow-artifacts")
         for method in _METHODS
     ]
-    return found
+    return [*found, Route("//{rest:path}", _with_one_slash, methods=list(_METHODS))]
 
 
 async def _version(call: Call) -> PlainTextResponse:
@@ -70,6 +72,15 @@ async def _server_info(call: Call) -> dict[str, object]:
         "multipart_uploads_enabled": False,
         "multipart_downloads_enabled": False,
     }
+
+
+async def _with_one_slash(request: Request) -> RedirectResponse:
+    """Sends on who joins a path to an address that ends in a slash, as MLflow's server does.
+
+    The path is quoted again and begins with one slash, so that it can never be read as another host.
+    """
+    path, query = request.path_params["rest"].lstrip("/"), request.url.query
+    return RedirectResponse(f"/{quote(path)}" + (f"?{query}" if query else ""), 308)
 
 
 def _refusal(gap: Gap) -> Handler:

@@ -17,7 +17,7 @@ from twinloop.protocols.mlflow.artifacts_translate import (
 
 LEADING_ELSEWHERE = [
     "..", "../x", "a/../b", "a/..", "/x", "//x", "%2fx", "%252fx", "%2e%2e", "%252e%252e/x", "a%2f%2e%2e", "a\\b", "a%5cb",
-    "#", "a%23b", "a%2523b", "file:x", "file:///x", "C:/x", "c%3a", "a\nb",
+    "#", "a%23b", "a%2523b", "file:x", "file:///x", "C:/x", "c%3a",
 ]  # fmt: skip
 
 
@@ -40,8 +40,14 @@ def test_dots_and_doubled_slashes_mean_nothing(text: str, path: str) -> None:
 
 
 @pytest.mark.parametrize("text", LEADING_ELSEWHERE)
-def test_a_path_that_leads_elsewhere_is_invalid(text: str) -> None:
-    with pytest.raises(InvalidInput, match="Invalid path"):
+def test_a_path_that_leads_elsewhere_is_refused_in_mlflows_two_words(text: str) -> None:
+    with pytest.raises(InvalidInput, match=r"\AInvalid path\Z"):
+        safe_path(text)
+
+
+@pytest.mark.parametrize(("text", "why"), [("a\nb", "control character"), ("x" * 256, "longer than 255 bytes")])
+def test_a_path_that_cannot_be_kept_is_refused_with_the_reason(text: str, why: str) -> None:
+    with pytest.raises(InvalidInput, match=why):
         safe_path(text)
 
 
