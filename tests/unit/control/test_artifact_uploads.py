@@ -9,6 +9,7 @@ import pytest
 from twinloop.backends.local_fs import LocalBlobs
 from twinloop.backends.sqlite import open_store
 from twinloop.control.artifacts.service import Artifacts
+from twinloop.control.artifacts.uploads import Uploads
 from twinloop.control.security.model import LOCAL_ADMIN, Principal, Role
 from twinloop.control.store.ports import BlobRef
 from twinloop.core.clock import ManualClock
@@ -125,6 +126,12 @@ async def test_parts_other_than_those_named_are_not_joined(opened: Opened) -> No
     assert await opened.read() == WHOLE
 
 
+async def test_a_part_with_a_number_beyond_all_parts_is_refused_and_not_looked_for(opened: Opened) -> None:
+    id = (await opened.uploads.begin(LOCAL_ADMIN, "r/big")).upload.id
+    with pytest.raises(InvalidInput, match="numbered from 1 to 10000"):
+        await opened.uploads.complete(LOCAL_ADMIN, id, None, {10**15: digest_bytes(b"")})
+
+
 async def test_a_file_with_another_digest_than_announced_is_not_entered(opened: Opened) -> None:
     id = await opened.begin()
     await opened.put(id, 1, 2, 3)
@@ -182,6 +189,24 @@ async def test_a_part_that_breaks_off_while_it_replaces_another_must_be_sent_aga
     assert await opened.read() == WHOLE
 
 
+async def test_a_sender_that_is_gone_without_a_word_does_not_keep_its_part_from_another(opened: Opened) -> None:
+    uploads = Uploads(opened.store, opened.blobs, opened.artifacts.attach, opened.clock, idle_s=0.1)
+    id = await opened.begin()
+
+    async def silent() -> AsyncIterator[bytes]:
+        yield PARTS[1][:1000]
+        await asyncio.Event().wait()
+
+    gone = asyncio.create_task(uploads.put_part(LOCAL_ADMIN, id, 1, silent()))
+    await asyncio.sleep(0.02)
+    for number in PARTS:
+        await uploads.put_part(LOCAL_ADMIN, id, number, stream(PARTS[number]))
+    with pytest.raises(InvalidInput, match=r"Nothing came for 0\.1 s"):
+        await gone
+    await uploads.complete(LOCAL_ADMIN, id)
+    assert await opened.read() == WHOLE
+
+
 async def test_completing_goes_on_where_a_crash_left_the_joined_file(opened: Opened) -> None:
     id = await opened.begin()
     await opened.put(id, 1, 2, 3)
@@ -189,6 +214,18 @@ async def test_completing_goes_on_where_a_crash_left_the_joined_file(opened: Ope
     parts = [(part.number, BlobRef(part.digest, part.size)) for part in found.parts]
     await opened.blobs.join_parts(id, parts)  # and the crash comes before this is written down
     await opened.uploads.complete(LOCAL_ADMIN, id, digest_bytes(WHOLE))
+    assert await opened.read() == WHOLE
+
+
+async def test_an_upload_whose_path_was_taken_is_completed_once_that_is_free(opened: Opened) -> None:
+    id = await opened.begin()
+    await opened.put(id, 1, 2, 3)
+    await opened.artifacts.put(LOCAL_ADMIN, "r/big/in the way", stream(b"x"))
+    for _ in range(2):
+        with pytest.raises(Conflict, match="is a folder"):
+            await opened.uploads.complete(LOCAL_ADMIN, id)
+    await opened.artifacts.delete(LOCAL_ADMIN, "r/big")
+    assert (await opened.uploads.complete(LOCAL_ADMIN, id)).digest == digest_bytes(WHOLE)
     assert await opened.read() == WHOLE
 
 

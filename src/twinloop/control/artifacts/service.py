@@ -8,6 +8,7 @@ from twinloop.control.artifacts import repository
 from twinloop.control.artifacts.flags import HEAD, Looking, flag_of
 from twinloop.control.artifacts.model import Artifact
 from twinloop.control.artifacts.paths import check_folder, check_path
+from twinloop.control.artifacts.patience import patient
 from twinloop.control.artifacts.uploads import Uploads
 from twinloop.control.search.page import Page
 from twinloop.control.security.model import Principal, Role
@@ -43,7 +44,7 @@ class Artifacts:
         who.require(Role.developer)
         check_path(path)
         await self._store.read(lambda c: repository.check_free(c, who.tenant, path))
-        looking = Looking(chunks)
+        looking = Looking(patient(chunks))
         kept = await self._blobs.put(looking, expected)
         return await self._enter(who, path, kept.digest, kept.size, looking.head)
 

@@ -13,6 +13,7 @@ from twinloop.control.artifacts import repository, upload_rows
 from twinloop.control.artifacts.gate import Gate
 from twinloop.control.artifacts.model import Artifact, Begun, Part, Upload
 from twinloop.control.artifacts.paths import check_path
+from twinloop.control.artifacts.patience import IDLE_S, patient
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import BlobRef, Blobs, Slot, Store
 from twinloop.core.clock import Clock
@@ -38,11 +39,13 @@ class Uploads:
     An upload that nobody touches for a week is removed at the next start.
     """
 
-    def __init__(self, store: Store, blobs: Blobs, attach: Attach, clock: Clock) -> None:
+    def __init__(self, store: Store, blobs: Blobs, attach: Attach, clock: Clock, idle_s: float = IDLE_S) -> None:
+        """A part of which nothing comes for ``idle_s`` seconds is given up: it keeps others from the same number."""
         self._store = store
         self._blobs = blobs
         self._attach = attach
         self._clock = clock
+        self._idle_s = idle_s
         self._gates: WeakValueDictionary[str, Gate] = WeakValueDictionary()
 
     async def begin(self, who: Principal, path: str, size: int | None = None, part_size: int | None = None) -> Begun:
@@ -118,7 +121,7 @@ class Uploads:
         Raises:
             NotFound: there is no such upload.
             InvalidInput: parts are missing or others than named, or the file has another digest or size.
-            Conflict: the path is a folder by now, or a part of it is a file.
+            Conflict: the path is a folder by now, or a part of it is a file. Once it is free, complete the upload again.
         """
         await self.get(who, id)  # who may not complete it must not close its gate
         async with self._gate(id).closed():
@@ -127,11 +130,11 @@ class Uploads:
                 return await self._attach(who, upload.path, upload.digest)
             _check_parts(upload, named)
             digest = await self._joined(upload, expected)
-            made = await self._attach(who, upload.path, digest)
             now = self._now_ms()
+            # Joining used the parts up, so it is written down before the file is entered, which may be refused.
             await self._store.write(lambda c: upload_rows.finish(c, who.tenant, id, digest, now))
             await self._blobs.drop_parts(id)
-            return made
+            return await self._attach(who, upload.path, digest)
 
     async def abort(self, who: Principal, id: str) -> None:
         """Forget an upload and its parts; nothing happens when there is none."""
@@ -158,7 +161,7 @@ class Uploads:
             if slot is not None:
                 # Its bytes are about to be written over, so that the part there may be is not there any more.
                 await self._store.write(lambda c: upload_rows.forget_part(c, tenant, upload.id, number))
-            kept = await self._blobs.put_part(upload.id, number, chunks, slot)
+            kept = await self._blobs.put_part(upload.id, number, patient(chunks, self._idle_s), slot)
             part = Part(number, kept.size, kept.digest)
             now = self._now_ms()
             if not await self._store.write(lambda c: upload_rows.put_part(c, tenant, upload.id, part, now)):
@@ -191,6 +194,8 @@ def _check_sizes(size: int | None, part_size: int | None) -> None:
 
 
 def _check_parts(upload: Upload, named: Mapping[int, str] | None) -> None:
+    if named and max(named) > PART_LIMIT:
+        raise InvalidInput(f"There is no part {max(named)}: parts are numbered from 1 to {PART_LIMIT} at most.")
     stored = {part.number: part.digest for part in upload.parts}
     wanted = range(1, (upload.part_count or max(stored, default=1)) + 1)
     if named is not None and upload.part_count is None:
