@@ -128,6 +128,20 @@ async def test_a_deleted_version_is_gone_but_for_its_digest_and_its_number(toy: 
     ]
 
 
+async def test_a_deleted_revision_that_is_registered_again_has_what_is_said_of_it_then(registry: Registry) -> None:
+    async def again(**tags: str) -> dict[str, str]:
+        made = await registry.versions.add(LOCAL_ADMIN, A, "word", Wanted({"text": "same"}, tags=tags))
+        assert made.revision.number == 1
+        return made.note.tags
+
+    assert await again(k="1", old="x") == {"k": "1", "old": "x"}
+    await registry.versions.delete(LOCAL_ADMIN, A, 1)
+    assert await again(k="2") == {"k": "2"}
+    await registry.versions.delete(LOCAL_ADMIN, A, 1)
+    await registry.register(LOCAL_ADMIN, "word", "a", {"text": "same"})
+    assert (await registry.versions.get(LOCAL_ADMIN, A, 1)).note.tags == {}
+
+
 async def test_stages_of_several_versions_and_the_latest_at_each(registry: Registry) -> None:
     for _ in range(4):
         await add(registry)

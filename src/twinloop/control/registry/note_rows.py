@@ -32,6 +32,7 @@ def begin(
         "updated_ms": act.at_ms,
     }
     upsert(connection, notes, [{**key, **values}], tuple(key), tuple(values))
+    connection.execute(delete(revision_tags).where(*_tags_of(act.tenant, revision)))
     if tags:
         connection.execute(insert(revision_tags), [{**key, "key": name, "value": tags[name]} for name in tags])
 
@@ -85,15 +86,7 @@ def remove_tag(connection: Connection, act: Act, version: Version, key: str) -> 
     if key not in version.note.tags:
         return
     revision = version.revision
-    connection.execute(
-        delete(revision_tags).where(
-            revision_tags.c.tenant == act.tenant,
-            revision_tags.c.kind == revision.kind,
-            revision_tags.c.name == revision.name,
-            revision_tags.c.number == revision.number,
-            revision_tags.c.key == key,
-        )
-    )
+    connection.execute(delete(revision_tags).where(*_tags_of(act.tenant, revision), revision_tags.c.key == key))
     event_rows.append(connection, act, _card(version), "revision.untagged", revision.number, {"key": key})
 
 
@@ -125,6 +118,15 @@ def _of(tenant: str, revision: Revision) -> tuple[Any, ...]:
         notes.c.kind == revision.kind,
         notes.c.name == revision.name,
         notes.c.number == revision.number,
+    )
+
+
+def _tags_of(tenant: str, revision: Revision) -> tuple[Any, ...]:
+    return (
+        revision_tags.c.tenant == tenant,
+        revision_tags.c.kind == revision.kind,
+        revision_tags.c.name == revision.name,
+        revision_tags.c.number == revision.number,
     )
 
 
