@@ -13,13 +13,19 @@ from pathlib import Path
 from twinloop.core.errors import StorageFull, StorageUnreadable
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
+_PARTIAL = ".partial"
 
 
 class FileSecrets:
-    """Implements Secrets in a folder of the home: one file each, mode 0600, in a folder with mode 0700."""
+    """Implements Secrets in a folder of the home: one file each, mode 0600, in a folder with mode 0700.
+
+    One process holds the folder at a time; what an earlier one left half written is removed.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        for abandoned in folder.glob(f"*{_PARTIAL}"):
+            abandoned.unlink()
 
     async def put(self, name: str, value: str) -> None:
         await asyncio.to_thread(self._write, self._path(name), value)
@@ -56,7 +62,7 @@ class FileSecrets:
 
     def _write(self, path: Path, value: str) -> None:
         """Whole or not at all: written beside, synced, and renamed into place."""
-        partial = path.with_name(f"{path.name}.partial")
+        partial = path.with_name(f"{path.name}{_PARTIAL}")
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._folder.chmod(0o700)

@@ -109,6 +109,14 @@ async def test_secrets_are_kept_whole_and_for_their_owner_alone(tmp_path: Path) 
     assert await secrets.get("webhook-1") is None
 
 
+async def test_a_secret_that_a_crash_left_half_written_is_removed(tmp_path: Path) -> None:
+    await FileSecrets(tmp_path / "secrets").put("whole", "x")
+    (tmp_path / "secrets" / "webhook-1.partial").write_text("hal")
+    secrets = FileSecrets(tmp_path / "secrets")
+    assert [path.name for path in (tmp_path / "secrets").iterdir()] == ["whole"]
+    assert await secrets.get("whole") == "x"
+
+
 async def test_a_name_of_a_secret_is_no_path(tmp_path: Path) -> None:
     for name in ("../x", "a/b", "", "A", ".hidden"):
         with pytest.raises(ValueError, match="cannot name"):

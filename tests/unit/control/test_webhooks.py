@@ -337,6 +337,22 @@ async def test_a_new_secret_takes_the_place_of_the_old_one(place: Place, webhook
     assert not list((place.folder / "secrets").iterdir())
 
 
+async def test_of_new_secrets_at_once_one_is_kept(place: Place, webhooks: Webhooks) -> None:
+    hook = await webhooks.create(LOCAL_ADMIN, draft("https://203.0.114.1/x", secret=SECRET))
+    changes = [webhooks.update(LOCAL_ADMIN, hook.id, WebhookChange(secret=str(number))) for number in range(5)]
+    await asyncio.gather(*changes)
+    kept = [file.name for file in (place.folder / "secrets").iterdir()]
+    assert kept == [(await webhooks.get(LOCAL_ADMIN, hook.id)).secret]
+
+
+async def test_a_secret_for_a_webhook_that_is_deleted_meanwhile_is_forgotten(place: Place, webhooks: Webhooks) -> None:
+    for _ in range(5):
+        hook = await webhooks.create(LOCAL_ADMIN, draft("https://203.0.114.1/x", secret=SECRET))
+        change = webhooks.update(LOCAL_ADMIN, hook.id, WebhookChange(secret="another"))
+        await asyncio.gather(change, webhooks.delete(LOCAL_ADMIN, hook.id), return_exceptions=True)
+    assert not list((place.folder / "secrets").iterdir())
+
+
 async def test_secrets_that_no_webhook_uses_are_forgotten_at_start(place: Place) -> None:
     await FileSecrets(place.folder / "secrets").put("webhook-left-by-a-crash", "x")
     webhooks = place.webhooks()
@@ -442,6 +458,19 @@ async def test_a_receiver_that_is_answering_when_the_server_stops_is_not_called_
         await first.aclose()
         states = [item.state for item in await first.deliveries(LOCAL_ADMIN, hook.id)]
         assert sorted(states) == ["delivered", "pending"]
+
+
+async def test_a_line_that_fails_is_not_begun_again_at_once(place: Place, caplog: pytest.LogCaptureFixture) -> None:
+    webhooks = place.webhooks()
+    hook = await webhooks.create(LOCAL_ADMIN, draft("https://203.0.114.1/x"))
+    await place.register("a")
+    await webhooks.update(LOCAL_ADMIN, hook.id, WebhookChange(description="reads the outbox"))
+    with sqlite3.connect(place.folder / "hooks.db") as database:
+        database.execute("UPDATE webhook_deliveries SET attempts = 'damaged'")
+    await webhooks.open()
+    await asyncio.sleep(0.2)
+    await webhooks.aclose()
+    assert len([record for record in caplog.records if "unforeseen" in record.message]) == 1
 
 
 async def test_what_happened_before_a_change_is_told_as_it_was_asked_for_then(place: Place) -> None:

@@ -166,20 +166,22 @@ class Dispatcher:
                 repository.post(connection, webhook.tenant, delivery, told, body.encode(message, occurrence.at_ns))
 
     async def _serve(self, tenant: str, webhook: str) -> None:
-        """Send what is due to one webhook, oldest first, until nothing is."""
+        """Send what is due to one webhook, oldest first, until nothing is. A line that fails is begun again later."""
         try:
             while not self._closing:
                 parcel = await self._store.read(
                     lambda c: repository.next_parcel(c, tenant, webhook, self._clock.now_ns())
                 )
                 if parcel is None:
+                    self.nudge()  # something may have come due between this look and the end of the line
                     return
                 await self._settle(tenant, await self._attempt(parcel))
         except TwinloopError as error:
             log.warning("The webhook %s waits: %s", webhook, error.message)
+        except Exception:
+            log.exception("The webhook %s waits: something unforeseen went wrong", webhook)
         finally:
             self._lines.pop((tenant, webhook), None)
-            self.nudge()  # something may have come due between the last look and now
 
     async def _attempt(self, parcel: Parcel) -> Delivery:
         """Send once; returns the delivery as it is then."""

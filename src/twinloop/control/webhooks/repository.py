@@ -108,11 +108,16 @@ def replace(connection: Connection, webhook: Webhook) -> None:
     connection.execute(update(webhooks).where(*_mine(webhook.tenant, webhook.id)).values(**_values(webhook)))
 
 
-def remove(connection: Connection, tenant: str, id: str, now_ns: int) -> None:
-    """Take a webhook out of sight; what was sent stays in the books, what was not is cancelled."""
+def remove(connection: Connection, tenant: str, id: str, now_ns: int) -> Webhook:
+    """Take a webhook out of sight and return what it was; what was sent stays in the books, what was not is cancelled.
+
+    Raises NotFound.
+    """
+    gone = get(connection, tenant, id)
     connection.execute(update(webhooks).where(*_mine(tenant, id)).values(deleted=True, active=False, secret=None))
     waiting = (deliveries.c.tenant == tenant, deliveries.c.webhook == id, deliveries.c.state == "pending")
     connection.execute(update(deliveries).where(*waiting).values(state="cancelled", ended_ns=now_ns))
+    return gone
 
 
 def listening(connection: Connection) -> list[Webhook]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -98,21 +99,23 @@ class Webhooks:
         _check_name(draft.name)
         await self._check_url(draft.url)
         self._check_events(draft.events)
+        description = _described(draft.description)
         now = self._clock.now_ns()
-        webhook = Webhook(
-            id=new_id(),
-            tenant=who.tenant,
-            name=draft.name,
-            url=draft.url,
-            events=draft.events,
-            description=_described(draft.description),
-            active=draft.active,
-            secret=await self._keep(draft.secret),
-            created_ms=now // 1_000_000,
-            updated_ms=now // 1_000_000,
-            since_ns=now,
-        )
-        await self._store.write(lambda c: self._add(c, webhook))
+        async with self._kept(draft.secret) as secret:
+            webhook = Webhook(
+                id=new_id(),
+                tenant=who.tenant,
+                name=draft.name,
+                url=draft.url,
+                events=draft.events,
+                description=description,
+                active=draft.active,
+                secret=secret,
+                created_ms=now // 1_000_000,
+                updated_ms=now // 1_000_000,
+                since_ns=now,
+            )
+            await self._store.write(lambda c: self._add(c, webhook))
         self._dispatcher.nudge()
         return webhook
 
@@ -135,7 +138,7 @@ class Webhooks:
         Raises:
             NotFound, or InvalidInput as ``create`` does.
         """
-        before = await self.get(who, id)
+        await self.get(who, id)
         if change.name is not None:
             _check_name(change.name)
         if change.url is not None:
@@ -143,34 +146,34 @@ class Webhooks:
         if change.events is not None:
             self._check_events(change.events)
         description = _described(change.description)
-        secret = before.secret if change.secret is None else await self._keep(change.secret)
         now = self._clock.now_ns()
 
-        def work(connection: Connection) -> Webhook:
-            there = repository.get(connection, who.tenant, id)
-            if there.active:
+        def work(connection: Connection, secret: str | None) -> tuple[Webhook, Webhook]:
+            before = repository.get(connection, who.tenant, id)
+            if before.active:
                 self._dispatcher.collect_all(connection)
-            after = _changed(there, change, description, now)
+            after = _changed(before, change, description, now)
             if change.secret is not None:
                 after = msgspec.structs.replace(after, secret=secret)
             if after.active:
                 self._catch_up(connection)
             repository.replace(connection, after)
-            return after
+            return before, after
 
-        after = await self._store.write(work)
-        if change.secret is not None and before.secret is not None:
+        async with self._kept(change.secret) as secret:
+            before, after = await self._store.write(lambda c: work(c, secret))
+        if before.secret is not None and before.secret != after.secret:
             await self._secrets.remove(before.secret)
         self._dispatcher.nudge()
         return after
 
     async def delete(self, who: Principal, id: str) -> None:
         """What was not sent yet is cancelled; what was can still be listed. Raises NotFound."""
-        webhook = await self.get(who, id)
+        who.require(Role.admin)
         now = self._clock.now_ns()
-        await self._store.write(lambda c: repository.remove(c, who.tenant, id, now))
-        if webhook.secret is not None:
-            await self._secrets.remove(webhook.secret)
+        gone = await self._store.write(lambda c: repository.remove(c, who.tenant, id, now))
+        if gone.secret is not None:
+            await self._secrets.remove(gone.secret)
 
     async def test(self, who: Principal, id: str, event: str | None = None) -> Tested:
         """Send an example of ``event``, or of the first the webhook listens for, once and now.
@@ -237,15 +240,21 @@ class Webhooks:
         if len(set(events)) < len(events):
             raise InvalidInput(f"Webhook events must be named once each: {json.dumps(list(events))}.")
 
-    async def _keep(self, secret: str | None) -> str | None:
-        """Keep a secret; returns its name."""
+    @asynccontextmanager
+    async def _kept(self, secret: str | None) -> AsyncIterator[str | None]:
+        """Keep a secret under the name that is given; forget it when what was to use it could not be written."""
         if not secret:
-            return None
+            yield None
+            return
         if len(secret) > _SECRET:
             raise InvalidInput(f"The secret has {len(secret)} characters and {_SECRET} is the most.")
         name = f"{_PREFIX}{new_id()}"
         await self._secrets.put(name, secret)
-        return name
+        try:
+            yield name
+        except Exception:
+            await self._secrets.remove(name)
+            raise
 
 
 def _changed(there: Webhook, change: WebhookChange, description: str | None, now_ns: int) -> Webhook:
