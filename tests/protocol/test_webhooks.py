@@ -176,6 +176,18 @@ def test_mlflows_client_does_not_see_events_it_has_no_words_for(
         client.webhooks.delete(hook["id"])
 
 
+def test_mlflows_client_leaves_what_it_sends_empty(client: Client, receiver: Receiver) -> None:
+    hook = client.webhooks.create("kept", receiver.url, ["prompt.created"], secret="s3cret", description="d")
+    path = f"/api/2.0/mlflow/webhooks/{hook['id']}"
+    client.call("PATCH", path, {"name": "", "url": ""})
+    assert client.webhooks.get(hook["id"]).items() >= {"name": "kept", "url": receiver.url, "signed": True}.items()
+    client.call("PATCH", path, {"description": "", "secret": ""})
+    assert client.webhooks.get(hook["id"]).items() >= {"description": None, "signed": False}.items()
+    listed = client.call("GET", "/api/2.0/mlflow/webhooks", query={"max_results": 0})["webhooks"]
+    assert hook["id"] in {found["webhook_id"] for found in listed}
+    client.webhooks.delete(hook["id"])
+
+
 def test_the_command_line_manages_webhooks(server: ServerProcess, receiver: Receiver) -> None:
     def run(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "twinloop", "webhooks", *words, "--url", server.url]

@@ -41,7 +41,7 @@ class WebhookHandlers:
     async def listing(self, call: Call) -> Json:
         """Webhooks, newest first."""
         request = await read(call, wire.Listing)
-        limit = translate.integer(request.max_results, "max_results")
+        limit = translate.integer(request.max_results, "max_results") or wire.PAGE
         found = await self._webhooks.webhooks(call.who, limit, request.page_token or None)
         return translate.page_json("webhooks", found, [webhook_json(item) for item in found.items if _known(item)])
 
@@ -59,8 +59,8 @@ class WebhookHandlers:
             # What MLflow's clients cannot see they cannot mean to take away.
             events = (*event_names(request.events), *(event for event in there.events if event not in EXAMPLES))
         change = WebhookChange(
-            name=request.name,
-            url=request.url,
+            name=request.name or None,
+            url=request.url or None,
             events=events,
             description=request.description,
             secret=request.secret,

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 from twinloop.control.registry.model import RegistryEvent
 from twinloop.control.webhooks.model import Message
+from twinloop.protocols.mlflow.registry_checks import PROMPT_TEXT
+from twinloop.protocols.mlflow.registry_translate import IS_PROMPT, PROMPT_TYPE
 
-IS_PROMPT = "mlflow.prompt.is_prompt"
-_PROMPT_TYPE = "_mlflow_prompt_type"
-_PROMPT_TEXT = "mlflow.prompt.text"
-_MARKS = (IS_PROMPT, _PROMPT_TYPE)
+_MARKS = (IS_PROMPT, PROMPT_TYPE)
 
 
 class _Words(NamedTuple):
@@ -105,12 +104,13 @@ def tell(event: RegistryEvent) -> Sequence[Message]:
 
 
 def _registered(event: RegistryEvent) -> dict[str, Any]:
+    """A version that was given no description says null; a model says the empty text. So it is in MLflow."""
     detail = event.detail
+    told = _described(detail)
+    told["description"] = told["description"] or None
     if event.kind == "prompt":
-        template = (detail.get("tags") or {}).get(_PROMPT_TEXT)
-        told = _described(detail)
-        return {"template": template, **told, "tags": {k: v for k, v in told["tags"].items() if k != _PROMPT_TEXT}}
-    return {"source": detail.get("source") or "", "run_id": detail.get("run_id"), **_described(detail)}
+        return {"template": told["tags"].pop(PROMPT_TEXT, None), **told}
+    return {"source": detail.get("source") or "", "run_id": detail.get("run_id"), **told}
 
 
 def _described(detail: Mapping[str, Any]) -> dict[str, Any]:

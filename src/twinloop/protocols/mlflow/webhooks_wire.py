@@ -8,6 +8,8 @@ import msgspec
 
 from twinloop.protocols.mlflow.wire import Integer
 
+PAGE = 100
+
 Status = Literal["ACTIVE", "DISABLED"]
 
 
@@ -28,6 +30,8 @@ class Create(msgspec.Struct, frozen=True):
 
 
 class Update(msgspec.Struct, frozen=True):
+    """A name or URL that is empty leaves what there is; an empty description or secret takes it away."""
+
     name: str | None = None
     url: str | None = None
     events: list[Event] | None = None
@@ -37,7 +41,7 @@ class Update(msgspec.Struct, frozen=True):
 
 
 class Listing(msgspec.Struct, frozen=True):
-    max_results: Integer = 100
+    max_results: Integer = PAGE
     page_token: str | None = None
 
 

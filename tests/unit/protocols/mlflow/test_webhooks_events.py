@@ -109,6 +109,14 @@ def test_each_change_is_told_in_mlflows_words(happened: RegistryEvent, name: str
     assert set(EXAMPLES[name]) == set(data)
 
 
+@pytest.mark.parametrize("kind", ["model", "prompt"])
+def test_a_version_without_a_description_says_null_and_a_card_says_the_empty_text(kind: str) -> None:
+    (version,) = tell(event(kind, "revision.registered", 1, tags={}, description=""))
+    assert version.data["description"] is None
+    (card,) = tell(event(kind, "card.created", tags={}, description=""))
+    assert card.data["description"] == ""
+
+
 @pytest.mark.parametrize(
     "happened",
     [
