@@ -211,3 +211,67 @@ def test_without_a_folder_everything_is_held_in_memory() -> None:
     assert journal.trouble
     journal.sync()
     journal.close()
+
+
+@pytest.mark.parametrize("when", ["before", "within", "after"])
+def test_an_interrupt_in_the_middle_of_a_write_doubles_and_loses_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Ctrl-C in a notebook: the call raises, and the program goes on with the same journal."""
+    journal = written(tmp_path, 3)
+    real = os.write
+
+    def interrupted(descriptor: int, data: bytes) -> int:
+        monkeypatch.setattr(journals.os, "write", real)
+        real(descriptor, {"before": b"", "within": data[:20], "after": data}[when])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(journals.os, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        journal.append(payload(4))
+    expected = 5 if when == "after" else 4
+    assert journal.append(payload(5)) == expected
+    assert journal.append(payload(6)) == expected + 1
+    journal.close()
+    found = everything(tmp_path)
+    assert [record.sequence for record in found] == list(range(1, expected + 2))
+    assert [record.payload for record in found[-2:]] == [payload(5), payload(6)]
+    assert all(record.payload is not None for record in found)
+
+
+def test_an_interrupt_while_held_records_are_written_doubles_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch, room=170)
+    journal = written(tmp_path, 20)
+    disk.room = 10**6
+    write = journals.os.write
+
+    def interrupted(descriptor: int, data: bytes) -> int:
+        monkeypatch.setattr(journals.os, "write", write)
+        write(descriptor, data)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(journals.os, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        journal.append(payload(21))
+    while journal.held(0, 1):
+        journal.append(payload(99))
+    journal.close()
+    assert [record.sequence for record in everything(tmp_path)] == list(range(1, journal.last + 1))
+
+
+def test_a_signal_handler_may_append_in_the_middle_of_a_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a cluster tells the program with SIGUSR1 that it will be stopped, and the handler logs that."""
+    journal = written(tmp_path, 3)
+    real = os.write
+
+    def interrupted(descriptor: int, data: bytes) -> int:
+        monkeypatch.setattr(journals.os, "write", real)
+        assert journal.append(payload(5)) > 0
+        return real(descriptor, data)
+
+    monkeypatch.setattr(journals.os, "write", interrupted)
+    assert journal.append(payload(4)) == 4
+    journal.close()
+    assert everything(tmp_path) == [Record(n, payload(n)) for n in range(1, 6)]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import multiprocessing
 import os
+import random
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -176,13 +180,20 @@ def test_threads_that_log_at_once_lose_nothing(root: Path) -> None:
 
 
 def test_the_end_of_a_block_says_how_the_run_ended(root: Path) -> None:
-    for error in (ValueError, KeyboardInterrupt):
+    for error in (ValueError, KeyboardInterrupt, asyncio.CancelledError, GeneratorExit):
         with pytest.raises(error), tl.run(**QUIET):
             raise error
     for code, expected in ((0, "FINISHED"), (3, "FAILED")):
         with pytest.raises(SystemExit), tl.run(tags={"expected": expected}, **QUIET):
             raise SystemExit(code)
-    assert [finish.status for finish in of(Finish, root)] == ["FAILED", "KILLED", "FINISHED", "FAILED"]
+    assert [finish.status for finish in of(Finish, root)] == [
+        "FAILED",
+        "KILLED",
+        "KILLED",
+        "KILLED",
+        "FINISHED",
+        "FAILED",
+    ]
 
 
 def test_a_run_finishes_once_and_what_is_left_open_ends_with_the_program(root: Path) -> None:
@@ -335,3 +346,135 @@ def test_the_end_of_a_program_says_what_has_not_arrived(root: Path, caplog: pyte
     (said,) = [record.getMessage() for record in caplog.records if "have not reached" in record.getMessage()]
     assert said.startswith("3 records of this program have not reached Twinloop.")
     assert "twinloop spool send" in said
+
+
+def test_blocks_of_generators_may_be_left_in_any_order(root: Path) -> None:
+    def training(name: str) -> Iterator[None]:
+        with tl.run(name, **QUIET):
+            yield
+
+    first, second = training("first"), training("second")
+    next(first)
+    next(second)
+    first.close()  # type: ignore[attr-defined]
+    tl.log(x=1)
+    second.close()  # type: ignore[attr-defined]
+    with pytest.raises(Refused):
+        tl.log(x=2)
+    with tl.run("third", **QUIET):
+        pass
+    starts = of(Start, root)
+    assert [log.run for log in of(Log, root)] == [starts[1].run]
+    assert starts[2].parent is None
+
+
+def test_tasks_that_train_side_by_side_log_to_their_own_runs(root: Path) -> None:
+    async def train(number: int) -> str:
+        with tl.run(f"task {number}", **QUIET) as run:
+            for _ in range(3):
+                await asyncio.sleep(0)
+                tl.log(number=number)
+            return run.id
+
+    async def both() -> list[str]:
+        return await asyncio.gather(train(1), train(2))
+
+    first, second = asyncio.run(both())
+    assert {(log.run, log.points[0][1]) for log in of(Log, root)} == {(first, 1.0), (second, 2.0)}
+    assert [start.parent for start in of(Start, root)] == [None, None]
+
+
+def test_params_that_were_refused_may_be_logged_anew(root: Path) -> None:
+    run = tl.run(**QUIET)
+    with pytest.raises(InvalidInput, match="UTF-8"):
+        run.params(a="\ud800")
+    run.params(a="good")
+    assert of(Params, root) == [Params(run.id, {"a": "good"})]
+
+
+def test_enormous_params_and_tags_become_several_records(root: Path) -> None:
+    run = tl.run(**QUIET)
+    params = {f"p{n}": "x" * 6000 for n in range(400)}
+    run.params(params)
+    run.tags({f"t{n}": "x" * 8000 for n in range(300)})
+    logged: dict[str, str] = {}
+    for record in of(Params, root):
+        logged |= record.params
+    assert logged == params
+    assert sum(len(record.tags) for record in of(Tags, root)) == 300
+
+
+def test_a_call_that_is_refused_moves_no_step(root: Path) -> None:
+    run = tl.run(**QUIET)
+    with pytest.raises(InvalidInput):
+        run.log(a=1, b="high")
+    run.log(a=1)
+    assert [log.points for log in of(Log, root)] == [[("a", 1.0, 0)]]
+
+
+def test_the_random_numbers_of_a_program_are_its_own(root: Path) -> None:
+    """Also while the server is away and the sender waits between its tries."""
+    random.seed(7)
+    expected = random.getstate()
+    with tl.run(**QUIET) as run:
+        run.log(loss=1)
+        run.flush(timeout_s=1.0)
+    assert random.getstate() == expected
+    names = set()
+    for _ in range(4):
+        random.seed(7)
+        names.add(tl.run(**QUIET).name)
+    assert len(names) > 1, "seeded programs are not all called the same"
+
+
+SIGNALS = """
+import signal, time, twinloop as tl
+
+with tl.run(capture=False, system_metrics=False) as run:
+    caught = []
+
+    def told(number, frame):
+        caught.append(number)
+        run.log(told=1)
+        run.tags(told=1)
+
+    signal.signal(signal.SIGALRM, told)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
+    for step in range(60_000):
+        run.log(loss=0.5, step=step)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+print(len(caught))
+"""
+
+
+def test_a_signal_handler_that_logs_neither_hangs_nor_loses_anything(root: Path, tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", SIGNALS], capture_output=True, text=True, timeout=120, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    points = [point for log in of(Log, root) for point in log.points]
+    assert [step for key, _, step in points if key == "loss"] == list(range(60_000))
+    assert sum(key == "told" for key, _, _ in points) == len(of(Tags, root)) == int(done.stdout) > 0
+
+
+def test_a_file_whose_name_or_place_cannot_be_is_an_error_at_once_and_nothing_of_its_folder_is_kept(
+    root: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "plots"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"a")
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.png")).write_bytes(b"e")
+    with tl.run(**QUIET) as run:
+        for source, path in ((folder, None), (b"x", "a\\b"), (b"x", "%2e%2e/up"), (b"x", "x" * 300)):
+            with pytest.raises(InvalidInput):
+                run.artifact(source, path)
+        run.artifact(bytearray(b"y"), "kept")
+    assert [item.path for item in operations(root, files=True) if isinstance(item, Artifact)] == ["kept"]
+
+
+def test_a_file_that_cannot_be_read_is_told_for_what_it_is(root: Path, tmp_path: Path) -> None:
+    gone = tmp_path / "checkpoint.bin"
+    gone.write_bytes(b"x")
+    with tl.run(**QUIET) as run:
+        run.record_file("checkpoint.bin", tmp_path / "rotated away.bin", None)
+    assert [item.message.partition(" (")[2] for item in run.rejected] == [
+        "No such file or directory). It was not kept."
+    ]

@@ -18,6 +18,7 @@ EXPERIMENT_TAG_LIMIT = 20_000
 EXPERIMENT_NAME_LIMIT = 500
 
 _KEY = re.compile(r"[/\w.\- :]+\Z")
+_chance = random.SystemRandom()
 # Adjectives that MLflow gives runs too, for clients that look a name over.
 _FIRST = (
     "able",
@@ -127,5 +128,5 @@ def check_experiment_name(name: str) -> str:
 
 
 def random_name() -> str:
-    """A name such as ``calm-heron-412``; not unique."""
-    return f"{random.choice(_FIRST)}-{random.choice(_SECOND)}-{random.randrange(1000)}"
+    """A name such as ``calm-heron-412``; not unique. The program's own random numbers stay what they are."""
+    return f"{_chance.choice(_FIRST)}-{_chance.choice(_SECOND)}-{_chance.randrange(1000)}"

@@ -77,7 +77,9 @@ class Journal:
         self._header = header
         self._segment_bytes = SEGMENT_BYTES if segment_bytes is None else segment_bytes
         self._held_bytes = held_bytes
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        self._writing = False
+        self._asked: deque[bytes] = deque()
         self._fd = -1
         self._size = 0
         self._serial = 0
@@ -92,17 +94,16 @@ class Journal:
         """Add a record and return its number; 0 when there is no room for it anywhere.
 
         The record is with the operating system when this returns, so it outlives this process; ``sync`` lets it outlive
-        the machine.
+        the machine. A signal handler may call this while the call that it interrupted is in here: its record follows.
         """
         with self._lock:
-            sequence = self.last + 1
-            if self._held:
-                self._write_held()
-            if (self._held or not self._write(sequence, payload)) and not self._hold(sequence, payload):
-                self.dropped += 1
-                return 0
-            self.last = sequence
-            return sequence
+            if self._writing:
+                self._asked.append(payload)
+                return self.last + 1 + len(self._asked)
+            number = self._number(payload)
+            while self._asked:
+                self._number(self._asked.popleft())
+            return number
 
     def held(self, after: int, count: int) -> list[Record]:
         """Records behind ``after`` that are in memory only."""
@@ -141,6 +142,40 @@ class Journal:
             if descriptor >= 0:
                 os.close(descriptor)
         self._left, self._fd = [], -1
+
+    def _number(self, payload: bytes) -> int:
+        self._writing = True
+        try:
+            sequence = self.last + 1
+            if self._held:
+                self._write_held()
+            if (self._held or not self._write(sequence, payload)) and not self._hold(sequence, payload):
+                self.dropped += 1
+                return 0
+            self.last = sequence
+            return sequence
+        except BaseException:
+            self._settle()
+            raise
+        finally:
+            self._writing = False
+
+    def _settle(self) -> None:
+        """A signal handler raised (as Ctrl-C does) within a write: what the file and memory hold tells how far it came."""
+        self._held_size = sum(len(record.payload or b"") for record in self._held)
+        if self._held:
+            self.last = max(self.last, self._held[-1].sequence)
+        if self._fd < 0:
+            return
+        try:
+            whole, _, torn = self._segments[-1].read_bytes().rpartition(b"\n")
+        except OSError:
+            self._size = self._segment_bytes
+            return
+        record = unframe(whole.rpartition(b"\n")[2])
+        self.last = max(self.last, record.sequence if record is not None else 0)
+        self._size = self._segment_bytes if torn else max(self._size, len(whole) + 1)
+        self._dirty = True
 
     def _write(self, sequence: int, payload: bytes) -> bool:
         line = b"%d %08x %b\n" % (sequence, crc32(payload, sequence), payload)

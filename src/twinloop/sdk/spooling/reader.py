@@ -55,6 +55,8 @@ class Reader:
                 self.header = self.header or record.payload or b""
             elif record.sequence > after:
                 self._next = max(self._next, after + 1)
+                if record.sequence < self._next:  # written twice, because the program was interrupted in between
+                    continue
                 self._ready.extend(Record(missing, None) for missing in range(self._next, record.sequence))
                 self._ready.append(record)
                 self._next = record.sequence + 1

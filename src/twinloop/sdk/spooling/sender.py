@@ -19,6 +19,7 @@ from twinloop.sdk.spooling.spool import Spool, read_mark
 
 log = logging.getLogger("twinloop.sdk")
 
+_chance = random.Random()  # not the generator of the program, whose numbers are its own
 _POLL_S = 0.2
 _LONGEST_PAUSE_S = 30.0
 _HAND_OVER_S = 600.0
@@ -101,7 +102,7 @@ class Sender:
     def _work(self) -> None:
         pause = _POLL_S
         while not self._stopped:
-            self._wake.wait(pause * random.uniform(0.5, 1.0) if self.trouble else pause)
+            self._wake.wait(pause * _chance.uniform(0.5, 1.0) if self.trouble else pause)
             self._wake.clear()
             try:
                 self._round()

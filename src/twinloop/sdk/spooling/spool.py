@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import platform
@@ -48,7 +49,7 @@ class About(msgspec.Struct, frozen=True):
 class Spool:
     """One journal in a folder that this process holds. ``folder`` is None when the disk did not let us make one.
 
-    Nothing here raises for what is wrong with the disk; ``journal.trouble`` and the return values tell.
+    Only ``keep`` raises for what is wrong with the disk; of records ``journal.trouble`` tells.
     """
 
     def __init__(self, about: About, folder: Path | None, lock: int, header: Callable[[], bytes]) -> None:
@@ -82,37 +83,29 @@ class Spool:
         write_mark(self._mark, sequence)
         self.journal.forget(sequence)
 
-    def keep_file(self, source: Path, number: int) -> str | None:
-        """Copy a file into the spool and return the copy's name; None when there is no room for it.
+    def keep(self, source: Path | bytes, number: int) -> str:
+        """Copy a file, or bytes, into the spool and return the copy's name.
 
         A copy, because a program may write the next checkpoint over the same file, and a link would change with it.
+
+        Raises:
+            OSError: there is no room for it, or the file cannot be read.
         """
         if self.folder is None:
-            return None
-        name = f"{number:08d}-{source.name[-80:]}"
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        name = f"{number:08d}" if isinstance(source, bytes) else f"{number:08d}-{_plain(source.name)}"
         target = self.folder / _FILES / name
         try:
             target.parent.mkdir(mode=0o700, exist_ok=True)
-            require_room(target.parent, source.stat().st_size)
-            copy(source, target)
-        except OSError:
+            if isinstance(source, bytes):
+                require_room(target.parent, len(source))
+                target.write_bytes(source)
+            else:
+                require_room(target.parent, source.stat().st_size)
+                copy(source, target)
+        except BaseException:
             target.unlink(missing_ok=True)
-            return None
-        return name
-
-    def keep_bytes(self, content: bytes, number: int) -> str | None:
-        """Like ``keep_file``, for what is in memory."""
-        if self.folder is None:
-            return None
-        name = f"{number:08d}"
-        target = self.folder / _FILES / name
-        try:
-            target.parent.mkdir(mode=0o700, exist_ok=True)
-            require_room(target.parent, len(content))
-            target.write_bytes(content)
-        except OSError:
-            target.unlink(missing_ok=True)
-            return None
+            raise
         return name
 
     def refuse(self, why: str) -> None:
@@ -141,6 +134,11 @@ class Spool:
         self.close()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _plain(name: str) -> str:
+    """The end of a file's name, short enough for a name with a number before it, in valid Unicode."""
+    return name.encode(errors="replace")[-80:].decode(errors="ignore")
 
 
 def about_of(folder: Path) -> About | None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from twinloop.sdk.tracking.run import ActiveRun
 
-_active: ContextVar[ActiveRun | None] = ContextVar("twinloop_run", default=None)
+_active: ContextVar[tuple[ActiveRun, ...]] = ContextVar("twinloop_run", default=())
 _open: dict[str, ActiveRun] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()  # a signal handler may log while the thread it interrupted is in here
 
 
 def active() -> ActiveRun | None:
     """The innermost run whose ``with`` block we are in; else the only open run of the process, which helps threads."""
-    found = _active.get()
+    found = innermost()
     if found is not None:
         return found
     with _lock:
@@ -25,7 +25,8 @@ def active() -> ActiveRun | None:
 
 def innermost() -> ActiveRun | None:
     """The innermost run whose ``with`` block we are in."""
-    return _active.get()
+    entered = _active.get()
+    return entered[-1] if entered else None
 
 
 class Listener:
@@ -45,20 +46,22 @@ def listen(listener: Listener) -> None:
     _listeners.append(listener)
 
 
-def enter(run: ActiveRun) -> ActiveRun | None:
-    """Make ``run`` the active one here and return the one before it."""
-    before = _active.get()
-    _active.set(run)
+def enter(run: ActiveRun) -> None:
+    """Make ``run`` the active one here."""
+    _active.set((*_active.get(), run))
     for listener in _listeners:
         listener.entered(run)
-    return before
 
 
-def leave(run: ActiveRun, before: ActiveRun | None) -> None:
-    """Make the one before ``run`` the active one again."""
+def leave(run: ActiveRun) -> None:
+    """Make the one before ``run`` the active one again; generators may leave their blocks in any order."""
     for listener in _listeners:
         listener.left(run)
-    _active.set(before)
+    entered = _active.get()
+    for place in reversed(range(len(entered))):
+        if entered[place] is run:
+            _active.set((*entered[:place], *entered[place + 1 :]))
+            return
 
 
 def opened(run: ActiveRun) -> None:
@@ -80,6 +83,6 @@ def open_runs() -> list[ActiveRun]:
 def after_fork() -> None:
     """In a forked child: locks may be held by threads that are not here, and the parent ends the runs."""
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     for run in _open.values():
         run.after_fork()

@@ -12,9 +12,10 @@ from twinloop.sdk.spooling.destination import Destination, Reach
 from twinloop.sdk.spooling.spool import Place
 from twinloop.sdk.tracking import context
 from twinloop.sdk.tracking.recorder import Recorder
+from twinloop.sdk.tracking.run import ending
 
 _recorders: dict[tuple[Place, Path], Recorder] = {}
-_lock = threading.Lock()
+_lock = threading.RLock()
 _pid = 0
 
 
@@ -30,9 +31,9 @@ def recorder_for(place: Place, root: Path, exit_wait_s: float, reach: Reach) -> 
 
 def end() -> None:
     """Finish the runs this process began and wait, a bounded time, until all has arrived."""
-    failed = getattr(sys, "last_value", None) is not None
+    status = ending(getattr(sys, "last_value", None))
     for run in reversed(context.open_runs()):
-        run.finish("FAILED" if failed else "FINISHED")
+        run.finish(status)
     with _lock:
         recorders = list(_recorders.values())
         _recorders.clear()
@@ -53,7 +54,7 @@ def _at_end() -> None:
 
 def _after_fork() -> None:
     global _lock
-    _lock = threading.Lock()
+    _lock = threading.RLock()
     context.after_fork()
     for recorder in _recorders.values():
         recorder.after_fork(_at_end_of_child)

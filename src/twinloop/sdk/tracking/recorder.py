@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 import msgspec
 
-from twinloop.control.tracking.replay.operations import Artifact, Log, Operation, Start, encode
+from twinloop.control.tracking.replay.operations import Artifact, Log, Operation, Params, Start, Tags, encode
 from twinloop.core.errors import InvalidInput
 from twinloop.sdk.client import Client
 from twinloop.sdk.spooling.delivery import Rejected
@@ -24,6 +27,7 @@ from twinloop.sdk.tracking import context
 from twinloop.sdk.tracking.run import ActiveRun
 
 log = logging.getLogger("twinloop.sdk")
+T = TypeVar("T")
 
 RECORD_LIMIT = 2**20
 _SYNC_S = 1.0
@@ -41,7 +45,7 @@ class Lane:
         self._place = recorder.destination.place
         self._sweeps = sweeps
         self._warned = ""
-        self.files = 0
+        self.file_numbers = count(1)
         self.known: set[str] = set()
         self.spool = Spool.make(recorder.root, self._place, suffix, self._header)
         self.sender = Sender(
@@ -55,9 +59,15 @@ class Lane:
         """Append a record of ``run``; False when there is no room for it anywhere."""
         if run.id not in self.known:
             joined = not (self._owner and run.owner)
-            self.spool.journal.append(encode(msgspec.structs.replace(run.opening, joined=joined)))
-            self.known.add(run.id)
+            if not self.begin(run, encode(msgspec.structs.replace(run.opening, joined=joined))):
+                return False
         return self.spool.journal.append(payload) > 0
+
+    def begin(self, run: ActiveRun, payload: bytes) -> bool:
+        """Append a run's first record; without room for it the next record tries again."""
+        if self.spool.journal.append(payload) > 0:
+            self.known.add(run.id)
+        return run.id in self.known
 
     def keep(self) -> None:
         """Called every second: let what has not arrived outlive the machine, and say when the disk does not allow it."""
@@ -114,8 +124,7 @@ class Recorder:
         self._runs[run.id] = run
         context.opened(run)
         lane = self._records or self._lane()
-        lane.spool.journal.append(payload)
-        lane.known.add(run.id)
+        lane.begin(run, payload)
         return run
 
     def alongside(self, thread: threading.Thread) -> None:
@@ -133,15 +142,13 @@ class Recorder:
     def write_file(self, run: ActiveRun, path: str, source: Path | bytes, model: str | None = None) -> None:
         with self._making:
             lane = self._files or self._file_lane()
-            lane.files += 1
-            number = lane.files
-        kept = (
-            lane.spool.keep_bytes(source, number) if isinstance(source, bytes) else lane.spool.keep_file(source, number)
-        )
-        if kept is None:
-            where = lane.spool.folder or self.root
-            self.told([Rejected(0, run.id, f"There is no room in {where} for a copy of {path}. It was not kept.")])
-        elif not lane.write(run, encode(Artifact(run.id, path, file=kept, model=model))):
+        encoded(Artifact(run.id, path, model=model))
+        try:
+            kept = lane.spool.keep(source, next(lane.file_numbers))
+        except OSError as error:
+            self.told([Rejected(0, run.id, _not_kept(path, lane.spool.folder or self.root, error))])
+            return
+        if not lane.write(run, encoded(Artifact(run.id, path, file=kept, model=model))):
             self._no_room(run)
 
     def flush(self, timeout_s: float | None) -> bool:
@@ -240,14 +247,14 @@ class Recorder:
                 lane.keep()
 
     def _write_parts(self, run: ActiveRun, operation: Operation, size: int) -> None:
-        """Many metrics at once are many records; anything else that large is a mistake."""
-        if not isinstance(operation, Log) or len(operation.points) < 2:
+        """Many metrics, params or tags at once are many records; anything else that large is a mistake."""
+        for half in _halves(operation):
+            self.write(run, half)
+            size = 0
+        if size:
             raise InvalidInput(
                 f"This is {size} bytes, and {RECORD_LIMIT} is the most that is logged at once. Make it an artifact."
             )
-        middle = len(operation.points) // 2
-        for points in (operation.points[:middle], operation.points[middle:]):
-            self.write(run, msgspec.structs.replace(operation, points=points))
 
     def _no_room(self, run: ActiveRun) -> None:
         if not any(item.sequence == 0 for item in run.rejected):
@@ -256,12 +263,36 @@ class Recorder:
             )
 
 
+def _halves(operation: Operation) -> list[Operation]:
+    """The same in two operations; nothing when it cannot be cut."""
+    match operation:
+        case Log(points=points) if len(points) > 1:
+            middle = len(points) // 2
+            return [msgspec.structs.replace(operation, points=part) for part in (points[:middle], points[middle:])]
+        case Params(params=params) if len(params) > 1:
+            return [msgspec.structs.replace(operation, params=part) for part in _cut(params)]
+        case Tags(tags=tags) if len(tags) > 1:
+            return [msgspec.structs.replace(operation, tags=part) for part in _cut(tags)]
+    return []
+
+
+def _cut(pairs: dict[str, T]) -> tuple[dict[str, T], dict[str, T]]:
+    items, middle = list(pairs.items()), len(pairs) // 2
+    return dict(items[:middle]), dict(items[middle:])
+
+
 def encoded(operation: Operation) -> bytes:
     """Raises InvalidInput for a text that cannot be written."""
     try:
         return encode(operation)
     except UnicodeEncodeError as error:
         raise InvalidInput(f"A text cannot be written as UTF-8: {error.reason}. Nothing was logged.") from None
+
+
+def _not_kept(path: str, where: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"There is no room in {where} for a copy of {path}. It was not kept."
+    return f"{path} could not be copied to {where} ({error.strerror or error}). It was not kept."
 
 
 def start_thread(thread: threading.Thread) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from twinloop.control.artifacts.paths import check_path
 from twinloop.control.tracking.names import PARAM_LIMIT, TAG_LIMIT, check_key, check_pairs
 from twinloop.control.tracking.replay.operations import (
     Finish,
@@ -75,8 +76,7 @@ class ActiveRun:
         self._sink = sink
         self._params: dict[str, str] = {}
         self._steps: dict[str, int] = {}
-        self._entered: list[ActiveRun | None] = []
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def __repr__(self) -> str:
         return f"<run {self.name or self.id} ({self.id}) of {self.experiment}>"
@@ -97,12 +97,15 @@ class ActiveRun:
         at = time.time_ns() // 1_000_000
         if step is not None:
             step = _step(step)
-        for key, value in given.items():
-            number = value if type(value) is float else _number(key, value)
-            check_key(key, "metric key")
-            place = steps.get(key, -1) + 1 if step is None else step
-            steps[key] = place
-            points.append((key, number if math.isfinite(number) else unusual(number), place))
+        numbers = [
+            (check_key(key, "metric key"), value if type(value) is float else _number(key, value))
+            for key, value in given.items()
+        ]
+        with self._lock:
+            for key, number in numbers:
+                place = steps.get(key, -1) + 1 if step is None else step
+                steps[key] = place
+                points.append((key, number if math.isfinite(number) else unusual(number), place))
         if points:
             self._sink.write(self, Log(self.id, at, points))
 
@@ -122,9 +125,9 @@ class ActiveRun:
                         "Log it under another name, or start another run."
                     )
             fresh = {key: value for key, value in given.items() if key not in self._params}
-            self._params.update(fresh)
-        if fresh:
-            self._sink.write(self, Params(self.id, fresh))
+            if fresh:
+                self._sink.write(self, Params(self.id, fresh))
+                self._params.update(fresh)
 
     def tags(self, tags: Mapping[str, Any] | None = None, /, **more: Any) -> None:
         """Set tags: ``run.tags(team="search")``. They may change; None takes one away."""
@@ -133,7 +136,7 @@ class ActiveRun:
         if given:
             self._sink.write(self, Tags(self.id, given))
 
-    def artifact(self, source: str | Path | bytes, path: str | None = None) -> None:
+    def artifact(self, source: str | Path | bytes | bytearray | memoryview, path: str | None = None) -> None:
         """Keep a file, or a folder with all in it, with the run. It is copied first, so it may change afterwards.
 
         Args:
@@ -143,18 +146,20 @@ class ActiveRun:
         Raises:
             InvalidInput: there is no such file, or the path leaves the run's artifacts.
         """
-        if isinstance(source, bytes):
+        if isinstance(source, bytes | bytearray | memoryview):
             if path is None:
                 raise InvalidInput("Bytes have no name. Say where they go: run.artifact(data, 'report.html').")
-            self._sink.write_file(self, _inner(path), source)
+            self._sink.write_file(self, _inner(path), bytes(source))
             return
         found = Path(source)
         if found.is_file():
             self._sink.write_file(self, _inner(path or found.name), found)
         elif found.is_dir():
             place = _inner(path or found.resolve().name)
-            for inside in sorted(item for item in found.rglob("*") if item.is_file()):
-                self._sink.write_file(self, f"{place}/{inside.relative_to(found).as_posix()}", inside)
+            files = sorted(item for item in found.rglob("*") if item.is_file())
+            paths = [_inner(f"{place}/{inside.relative_to(found).as_posix()}") for inside in files]
+            for inner, inside in zip(paths, files, strict=True):
+                self._sink.write_file(self, inner, inside)
         else:
             raise InvalidInput(f"There is no file {found}. Nothing was kept.")
 
@@ -193,14 +198,14 @@ class ActiveRun:
         self._sink.ended(self)
 
     def __enter__(self) -> ActiveRun:
-        self._entered.append(context.enter(self))
+        context.enter(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        context.leave(self, self._entered.pop())
-        self.finish(_ending(error))
+        context.leave(self)
+        self.finish(ending(error))
 
     def record(self, operation: Operation) -> None:
         """Write down an operation as it is; for adapters, which check it themselves."""
@@ -218,7 +223,7 @@ class ActiveRun:
     def after_fork(self) -> None:
         """In a forked child: this process only adds to the run."""
         self.owner = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     def _used(self, what: Any, name: str | None, role: str) -> Operation:
         check_key(role, "role")
@@ -239,16 +244,18 @@ def _exists(path: str) -> bool:
         return False
 
 
-def _ending(error: BaseException | None) -> RunEnd:
+def ending(error: BaseException | None) -> RunEnd:
+    """How a run ends with an exception. KILLED is what was stopped from outside: Ctrl-C, a cancelled task, a generator
+    that nobody goes on with."""
     if error is None or (isinstance(error, SystemExit) and not error.code):
         return "FINISHED"
-    return "KILLED" if isinstance(error, KeyboardInterrupt) else "FAILED"
+    return "FAILED" if isinstance(error, Exception | SystemExit) else "KILLED"
 
 
 def _number(key: str, value: Any) -> float:
     try:
         return float(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last is what a tensor of several numbers raises
         raise InvalidInput(
             f"The metric {key!r} is a {type(value).__name__}, not a number. Log it as a param or tag."
         ) from None
@@ -278,4 +285,4 @@ def _inner(path: str) -> str:
     plain = PurePosixPath(path.replace(os.sep, "/"))
     if plain.is_absolute() or ".." in plain.parts or plain == PurePosixPath() or "\x00" in path:
         raise InvalidInput(f"{path[:120]!r} is no path below the run's artifacts. Write it like plots/loss.png")
-    return plain.as_posix()
+    return check_path(plain.as_posix())
