@@ -190,7 +190,7 @@ def http() -> Iterator[str]:
             continue
         module = (handler or route.endpoint).__module__
         protocol = module.split(".")[2]
-        if route.path.startswith("/ajax-api/") or getattr(handler, "__name__", "") == "_not_offered":
+        if route.path.startswith(("/ajax-api/", "//")) or getattr(handler, "__name__", "") == "_not_offered":
             continue
         about = _first(handler.__doc__ if handler else sys.modules[module].__doc__)
         methods = ", ".join(sorted(route.methods - ({"HEAD"} if "GET" in route.methods else set())))
