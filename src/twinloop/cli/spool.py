@@ -38,6 +38,8 @@ def run_list(arguments: argparse.Namespace) -> int:
 
 
 def run_send(arguments: argparse.Namespace) -> int:
+    from twinloop.sdk.spooling.delivery import SpoolRefused
+
     wanted = _found(arguments.spools)
     rejected: list[Any] = []
     failed: list[str] = []
@@ -46,7 +48,11 @@ def run_send(arguments: argparse.Namespace) -> int:
         try:
             with _client(arguments, place) as client:
                 for item in (item for item in wanted if item.about.place == place):
-                    found = _send(item, client, live=arguments.live)
+                    try:
+                        found = _send(item, client, live=arguments.live)
+                    except (SpoolRefused, OSError) as error:  # about this spool only
+                        failed.append(str(error))
+                        continue
                     sent += found is not None
                     rejected += found or []
         except TwinloopError as error:

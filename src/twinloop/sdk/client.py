@@ -49,6 +49,16 @@ def _error_classes() -> dict[str, type[TwinloopError]]:
 
 
 _ERRORS = _error_classes()
+_NOT_MODIFIED = 304
+_BETWEEN: dict[int, type[TwinloopError]] = {
+    401: errors.Unauthenticated,
+    403: errors.Forbidden,
+    413: errors.PayloadTooLarge,
+    502: errors.Unavailable,
+    503: errors.Unavailable,
+    504: errors.Unavailable,
+}
+"""What a proxy between here and the server means by its answers, which say nothing that we read."""
 
 
 class ApiError(TwinloopError):
@@ -98,7 +108,11 @@ class Client:
         """
         answered = self.send(method, path, json, query, content, headers)
         data = b"".join(answered.body)
-        return _decoder.decode(data) if data else None
+        try:
+            return _decoder.decode(data) if data else None
+        except msgspec.DecodeError:
+            text = data[:200].decode(errors="replace")
+            raise UpstreamError(f"The answer is no JSON but {text!r}. Is it a Twinloop?") from None
 
     def stream(
         self, method: str, path: str, json: Any = None, query: Mapping[str, Any] | None = None
@@ -133,7 +147,7 @@ class Client:
             content = _encoder.encode(json)
             sent["content-type"] = "application/json"
         answered = self._transport.send(method, target_of(path, query), sent, content)
-        if answered.status >= 400:
+        if answered.status >= 300 and answered.status != _NOT_MODIFIED:
             raise _error_of(answered)
         return answered
 
@@ -222,13 +236,17 @@ def _area(client: Client, module: str, name: str) -> Any:
 
 def _error_of(answered: Answered) -> TwinloopError:
     data = b"".join(answered.body)
+    if answered.status < 400:
+        place = answered.headers.get("location", "another place")
+        return UpstreamError(f"The server sends its callers on to {place[:300]}. Give that as the URL.")
     if not data and answered.status == 404:
         return errors.NotFound("There is nothing there.")
     try:
         return _error(_decoder.decode(data)["error"])
     except (msgspec.DecodeError, KeyError, TypeError):
         text = data[:200].decode(errors="replace")
-        return UpstreamError(f"The server answered {answered.status} without saying why: {text!r}. Is it a Twinloop?")
+        kind = _BETWEEN.get(answered.status, UpstreamError)
+        return kind(f"The server answered {answered.status} without saying why: {text!r}. Is it a Twinloop?")
 
 
 def _error(body: Mapping[str, Any]) -> TwinloopError:

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from twinloop.core.errors import InvalidSettings, Unavailable
 
 Content = bytes | Iterable[bytes]
+_CLOSED = "The Twinloop in this process was closed. Connect again."
 
 
 class Answered(NamedTuple):
@@ -102,15 +103,40 @@ class InProcessTransport:
         self._application = application
         self._thread = thread
         self._on_close = on_close
+        self._lock = threading.Lock()
+        self._under_way: set[_Exchange] = set()
+        self._closed = False
 
     def send(self, method: str, target: str, headers: Mapping[str, str], content: Content | None) -> Answered:
-        exchange = _Exchange(method, target, headers, content)
-        asyncio.run_coroutine_threadsafe(exchange.run(self._application), self._thread.loop)
+        """Raises Unavailable when this is closed, now or before the answer."""
+        exchange = _Exchange(method, target, _with_length(headers, content), content)
+        with self._lock:
+            if self._closed:
+                raise Unavailable(_CLOSED)
+            self._under_way.add(exchange)
+            done = asyncio.run_coroutine_threadsafe(exchange.run(self._application), self._thread.loop)
+        done.add_done_callback(lambda _: self._under_way.discard(exchange))
         return exchange.answered()
 
     def close(self) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
         self._on_close()
         self._thread.close()
+        for exchange in list(self._under_way):
+            exchange.cut_off()
+
+
+def _with_length(headers: Mapping[str, str], content: Content | None) -> dict[str, str]:
+    """The headers with what HTTP clients say of a body: how long it is, or that it comes in chunks."""
+    sent = {name.lower(): value for name, value in headers.items()}
+    if isinstance(content, bytes):
+        sent.setdefault("content-length", str(len(content)))
+    elif content is not None and "content-length" not in sent:
+        sent["transfer-encoding"] = "chunked"
+    return sent
 
 
 class _Exchange:
@@ -157,6 +183,10 @@ class _Exchange:
 
     async def _send(self, message: Any) -> None:
         self._out.put((message["type"], message))
+
+    def cut_off(self) -> None:
+        """Let whoever waits for the answer know that there will be none."""
+        self._out.put(("error", Unavailable(_CLOSED)))
 
     def answered(self) -> Answered:
         kind, first = self._out.get()

@@ -11,7 +11,9 @@ import pytest
 import twinloop as tl
 from tests.recording import NOBODY, spooling
 from twinloop.cli.main import main
+from twinloop.sdk.spooling.journal import frame
 from twinloop.sdk.spooling.left import spools
+from twinloop.sdk.spooling.spool import Place, Spool, keep_mark
 from twinloop.sdk.tracking import process
 
 
@@ -21,12 +23,12 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield found
 
 
-def left_behind(root: Path) -> str:
+def left_behind(root: Path, already: int = 0) -> str:
     """A spool whose program has ended; returns the run."""
     with tl.run("left", capture=False, system_metrics=False) as run:
         run.log(loss=1)
     process.end()
-    assert len(list(spools(root))) == 1
+    assert len(list(spools(root))) == already + 1
     return run.id
 
 
@@ -66,6 +68,26 @@ def test_what_was_left_is_sent_and_gone(root: Path, capsys: pytest.CaptureFixtur
     assert main(["spool", "send", "--home", str(home)]) == 0
     assert capsys.readouterr().out == "Sent 1 spools.\n"
     assert list(spools(root)) == []
+    with tl.connect(home=home) as client:
+        assert client.runs.get(run_id)["status"] == "FINISHED"
+
+
+def test_a_spool_that_is_refused_is_told_and_those_behind_it_are_sent(
+    root: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The oldest one lost its beginning, which only a server that is gone had taken."""
+    refused = Spool.make(root, Place(url=NOBODY))
+    assert refused.folder is not None
+    (refused.folder / "journal-00000000000000000011-000001.ndjson").write_bytes(frame(0, b"{}") + frame(11, b"{}"))
+    keep_mark(refused.folder, 10)
+    refused.close()
+    run_id = left_behind(root, already=1)
+    home = tmp_path / "home"
+    assert main(["spool", "send", "--home", str(home)]) == 2
+    out = capsys.readouterr().out
+    assert "Sent 1 spools." in out
+    assert f"Not sent: The server has 0 records of the spool {refused.about.id}" in out
+    assert list(spools(root)) == [refused.folder]
     with tl.connect(home=home) as client:
         assert client.runs.get(run_id)["status"] == "FINISHED"
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from twinloop.control.tracking.replay.operations import Artifact, Damaged, Finish, Operation, Start, decode, encode
-from twinloop.core.errors import Conflict, PayloadTooLarge, TwinloopError
+from twinloop.core.errors import Conflict, PayloadTooLarge, TwinloopError, UpstreamError
 from twinloop.sdk.client import Client
 from twinloop.sdk.spooling.journal import Record
 from twinloop.sdk.spooling.reader import Reader
@@ -30,6 +31,10 @@ class Rejected(msgspec.Struct, frozen=True):
 
 class SpoolRefused(Conflict):
     """The server cannot go on with this spool: it lacks records that are nowhere any more."""
+
+
+class _Replayed(msgspec.Struct, frozen=True):
+    rejected: list[Rejected]
 
 
 class Delivery:
@@ -83,6 +88,7 @@ class Delivery:
         if rejected:
             self._told(rejected)
         self._acknowledge(self.acknowledged)
+        self._delete_copies(batch)
         return True
 
     def skip_to(self, sequence: int) -> None:
@@ -110,15 +116,32 @@ class Delivery:
             return encode(Damaged(why="The journal was damaged here."))
         if not record.payload.startswith(_ARTIFACT):
             return record.payload
-        operation = decode(record.payload)
+        operation = _decoded(record.payload)
         if not isinstance(operation, Artifact) or not operation.file or self._folder is None:
             return record.payload
-        path = file_of(self._folder, operation.file)
-        if not path.is_file():
+        try:
+            stored = client.blobs.upload(file_of(self._folder, operation.file))
+        except FileNotFoundError:
             return encode(Damaged(operation.run, f"The copy of {operation.path} is no longer in the spool."))
-        stored = client.blobs.upload(path)
+        except OSError as error:
+            return encode(
+                Damaged(operation.run, f"The copy of {operation.path} cannot be read ({error.strerror or error}).")
+            )
+        except PayloadTooLarge as error:
+            return encode(
+                Damaged(operation.run, f"{operation.path} is larger than what is taken at once. {error.message}")
+            )
         facts = {"digest": stored["digest"], "size": stored["size"], "file": ""}
         return encode(msgspec.structs.replace(operation, **facts))
+
+    def _delete_copies(self, batch: Sequence[Record]) -> None:
+        """Files that have arrived need no copy here: a long program would fill its disk with them."""
+        for record in batch:
+            if self._folder is not None and record.payload is not None and record.payload.startswith(_ARTIFACT):
+                operation = _decoded(record.payload)
+                if isinstance(operation, Artifact) and operation.file:
+                    with suppress(OSError):
+                        file_of(self._folder, operation.file).unlink()
 
     def _make_smaller(self, batch: Sequence[Record]) -> None:
         """Something between here and the server takes less at once than we sent."""
@@ -146,7 +169,10 @@ def send(client: Client, spool: str, first: int, operations: Sequence[bytes]) ->
     """Replay encoded operations, the first of which has the number ``first``; returns those that were refused."""
     body = b'{"spool":"%b","first":%d,"operations":[%b]}' % (spool.encode(), first, b",".join(operations))
     answer = client.call("POST", _PATH, content=body, headers={"content-type": "application/json"})
-    return [Rejected(item["sequence"], item["run"], item["message"]) for item in answer["rejected"]]
+    try:
+        return msgspec.convert(answer, _Replayed).rejected
+    except msgspec.ValidationError as error:
+        raise UpstreamError(f"{client.url or 'The server'} does not answer as a Twinloop does: {error}.") from None
 
 
 def open_runs(folder: Path) -> list[str]:

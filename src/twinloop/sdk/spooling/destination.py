@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from twinloop.core.errors import Unavailable
+from twinloop.core.errors import Unauthenticated, Unavailable
 from twinloop.sdk.client import Client
 from twinloop.sdk.spooling.spool import Place
 
@@ -45,7 +45,7 @@ class Destination:
             found = self._client
         try:
             yield found
-        except Unavailable:
+        except (Unavailable, Unauthenticated):
             self._lost(found)
             raise
 
@@ -59,7 +59,7 @@ class Destination:
             self._client = None
 
     def _lost(self, client: Client | None) -> None:
-        """Look for the server again: a home may be served at another URL by now."""
+        """Look for the server and the key again: a home may be served at another URL by now, and a key be replaced."""
         with self._lock:
             if self._client is client:
                 self._client = None

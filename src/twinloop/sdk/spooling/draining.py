@@ -73,8 +73,8 @@ def sweep(root: Path, place: Place, client: Client) -> None:
             rejected = drain(folder, client)
         except Unavailable:
             raise
-        except TwinloopError as error:  # about this spool only, and no reason to hold up all others
-            log.warning("%s The spool stays in %s.", error.message, folder)
+        except (TwinloopError, OSError) as error:  # about this spool only, and no reason to hold up all others
+            log.warning("%s The spool stays in %s.", error, folder)
             continue
         if rejected is not None:
             log.info("Sent what %s left in %s.", about.program, folder)
