@@ -11,10 +11,14 @@ from typing import Any
 import pytest
 
 import twinloop
+import twinloop as tl
+from tests.recording import spooling
 from tests.scenario.test_cli import document
 from tests.scenario.test_cli import twinloop as command
+from tests.serving import ServerProcess
 from twinloop.core.errors import Conflict
 from twinloop.sdk.client import Client
+from twinloop.sdk.tracking import process
 from twinloop.sdk.transfer.bringing_back import BringBack
 from twinloop.sdk.transfer.exporting import Export
 from twinloop.sdk.transfer.folder_reader import FolderReader
@@ -201,6 +205,49 @@ def test_a_model_comes_with_all_its_ancestry_and_nothing_else(tmp_path: Path) ->
     with twinloop.connect(home=tmp_path / "two") as client:
         assert client.revisions.get("prompt/derived@1")["digest"] == second["digest"]
         assert client.lineage.why("prompt/derived@1") == why
+
+
+@tl.step(cache=False)
+def _gather() -> str:
+    made: str = tl.current().data.snapshot("rows", [{"a": 1}])["ref"]
+    return made
+
+
+@tl.step(cache=False)
+def _train(rows: str) -> str:
+    client = tl.current()
+    with tl.run("train", capture=False, system_metrics=False) as run:
+        client.data.arrow(rows)
+        made: str = client.models.log("answer", 0.5, label="y", training_set=rows)["ref"]
+    assert run.rejected == []
+    return made
+
+
+@tl.pipeline
+def _monthly() -> str:
+    return _train(_gather())
+
+
+def test_a_model_that_a_pipeline_trained_comes_with_the_pipelines_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both the tracked run and the pipeline's are on the way from the model to its data."""
+    with ServerProcess(tmp_path / "home") as server, spooling(monkeypatch, tmp_path, server.url, exit_wait_s=20.0):
+        with tl.connect(server.url) as client:
+            client.pipelines.run(_monthly)
+            process.end()
+            folder = export(client, "model/answer@1", tmp_path / "out")
+            why = client.lineage.why("model/answer@1")
+            done = client.pipelines.list()[0]
+            steps = client.pipelines.get(done.id).steps
+    report = bring(folder, tmp_path / "two")
+    assert report.same, report
+    with tl.connect(home=tmp_path / "two") as client:
+        assert client.lineage.why("model/answer@1") == why
+        assert client.pipelines.get(done.id).steps == steps
+    assert {"run:" + done.id, "dataset"} <= {edge["parent"] for edge in why["edges"]} | {
+        n["kind"] for n in why["nodes"]
+    }
 
 
 def _prompt(

@@ -59,6 +59,11 @@ def run(id: str = RUN, **more: Any) -> Row:
     return {**row, "lifecycle": "active", "deleted_ms": None, "artifact_uri": "mlflow-artifacts:/1/x/artifacts", **more}
 
 
+def logged_model(**more: Any) -> Row:
+    row = {"id": "m-1", "experiment": 1, "name": "m", "type": None, "run": None, "status": "READY", "updated_ms": 5}
+    return {**row, "status_message": None, "artifact_uri": "x", "lifecycle": "active", "created_ms": 5, **more}
+
+
 def revision(number: int = 1, text: str = "x", name: str = "hello", parents: tuple[str, ...] = ()) -> Row:
     manifest = {"text": text}
     edges = [{"role": "of", "digest": digest, "via": None} for digest in parents]
@@ -153,6 +158,17 @@ async def test_a_run_that_was_under_way_is_told_its_end(transfer: Transfer) -> N
     assert (found["status"], found["ended_ms"]) == ("FAILED", 99)
     await put(transfer, runs=[run(status="FINISHED", ended_ms=100)])
     assert (await rows(transfer, "runs"))[0]["status"] == "FAILED"
+
+
+async def test_a_logged_model_that_was_pending_is_told_that_it_is_ready(transfer: Transfer) -> None:
+    """It was imported while its files were on their way, and is imported again."""
+    await put(transfer, experiments=[experiment()], logged_models=[logged_model(status="PENDING")])
+    await put(transfer, logged_models=[logged_model(status="READY", updated_ms=9)])
+    (found,) = await rows(transfer, "logged_models")
+    assert (found["status"], found["updated_ms"]) == ("READY", 9)
+    outcome = await put(transfer, logged_models=[logged_model(status="FAILED", updated_ms=10)])
+    assert (outcome.added["logged_models"], outcome.kept["logged_models"]) == (0, 1)
+    assert (await rows(transfer, "logged_models"))[0]["status"] == "READY"
 
 
 async def test_bad_rows_are_refused_one_by_one(transfer: Transfer) -> None:

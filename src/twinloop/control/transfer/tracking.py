@@ -129,7 +129,20 @@ def _write_runs(connection: Connection, tenant: str, found: Sequence[Row]) -> in
     return added
 
 
+def _write_models(connection: Connection, tenant: str, found: Sequence[Row]) -> int:
+    """The same of logged models: one whose files were still on their way when it was carried may be READY since."""
+    there = rows.keys(connection, tenant, _PLAIN_MODELS, [(row["id"],) for row in found])
+    added = rows.insert(connection, tenant, _PLAIN_MODELS, found)
+    for row in found:
+        if (row["id"],) in there and row["status"] != _PENDING:
+            mine = (logged_models.c.tenant == tenant, logged_models.c.id == row["id"])
+            told = {name: row[name] for name in ("status", "status_message", "updated_ms")}
+            connection.execute(update(logged_models).where(*mine, logged_models.c.status == _PENDING).values(told))
+    return added
+
+
 _DEFAULT = 0
+_PENDING = "PENDING"
 _EXPERIMENTS: dict[str, Any] = {
     "name": "experiments",
     "table": experiments,
@@ -154,6 +167,16 @@ _RUNS: dict[str, Any] = {
 }
 _PLAIN_RUNS = Shape(**_RUNS)
 RUNS = Shape(**_RUNS, writer=_write_runs)
+_MODELS: dict[str, Any] = {
+    "name": "logged_models",
+    "table": logged_models,
+    "key": ("id",),
+    "scope": ("id",),
+    "needs": (_IN_EXPERIMENT,),
+    "lookups": (("experiment",), ("run",)),
+    "check": _model,
+}
+_PLAIN_MODELS = Shape(**_MODELS)
 SHAPES = (
     EXPERIMENTS,
     Shape("experiment_tags", experiment_tags, ("experiment", "key"), ("experiment",), (_IN_EXPERIMENT,), check=_tag),
@@ -163,9 +186,7 @@ SHAPES = (
     Shape("inputs", run_inputs, ("run", "name", "digest"), ("run",), _OF_RUN),
     points.SHAPE,
     Shape("run_models", run_models, ("run", "role", "model", "step"), ("run",), _OF_RUN, check=_role),
-    Shape(
-        "logged_models", logged_models, ("id",), ("id",), (_IN_EXPERIMENT,), (("experiment",), ("run",)), check=_model
-    ),
+    Shape(**_MODELS, writer=_write_models),
     Shape("logged_model_params", logged_model_params, ("model", "key"), ("model",), _OF_MODEL),
     Shape("logged_model_tags", logged_model_tags, ("model", "key"), ("model",), _OF_MODEL),
     Shape(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from twinloop.control.transfer.model import Row, Scope
 from twinloop.control.transfer.service import SHAPES
@@ -19,14 +19,15 @@ _OF_MODEL = ("logged_model_params", "logged_model_tags", "logged_model_metrics")
 _REVISION = ("kind", "name", "number")
 
 
-class Selection:
-    """The rows of each shape that belong to the export, in the order of their key."""
+class Selection(Protocol):
+    """What belongs to an export."""
 
     def rows(self, shape: str) -> Iterator[Row]:
-        raise NotImplementedError
+        """Those of one shape, in the order of their key."""
+        ...
 
 
-class Everything(Selection):
+class Everything:
     """All that the tenant has."""
 
     def __init__(self, source: Sink) -> None:
@@ -36,12 +37,13 @@ class Everything(Selection):
         return self._source.rows(shape)
 
 
-class Part(Selection):
-    """Some runs, logged models and revisions, with what belongs to each of them."""
+class Part:
+    """Some runs (tracked ones and those of pipelines), logged models and revisions, with what belongs to each of them."""
 
     def __init__(self, source: Sink, runs: Sequence[str], models: Sequence[str], digests: Sequence[str]) -> None:
         self._source = source
         self._runs = list(source.rows("runs", [(run,) for run in sorted(set(runs))]))
+        self._pipeline_runs = list(source.rows("pipeline_runs", [(run,) for run in sorted(set(runs))]))
         run_ids = [(row["id"],) for row in self._runs]
         of_runs = [row["id"] for row in source.rows("logged_models", run_ids, ("run",))]
         self._models = list(source.rows("logged_models", [(model,) for model in sorted({*models, *of_runs})]))
@@ -75,6 +77,10 @@ class Part(Selection):
             return (row for row in self._source.rows(shape, cards, ("kind", "name")) if _place(row) in set(numbered))
         if shape == "registry_events":
             return _renumbered(row for row in self._source.rows(shape, cards) if self._of(row, set(numbered)))
+        if shape == "pipeline_runs":
+            return iter(self._pipeline_runs)
+        if shape == "step_runs":
+            return self._source.rows(shape, [(row["id"],) for row in self._pipeline_runs])
         if shape == "artifacts":
             return self._source.rows(shape, [(place,) for place in self._places()])
         if shape == "evidence":
@@ -91,7 +97,7 @@ class Part(Selection):
     def _lineage(self, shape: str) -> Iterator[Row]:
         keys = sorted(
             {
-                *(f"run:{row['id']}" for row in self._runs),
+                *(f"run:{row['id']}" for row in [*self._runs, *self._pipeline_runs]),
                 *(f"logged_model:{row['id'][:80]}" for row in self._models),
                 *(row["digest"] for row in self._revisions),
             }
