@@ -275,6 +275,12 @@ async def test_a_search_for_versions_shows_neither_deleted_ones_nor_those_of_del
     assert await found(registry) == [("a", 2)]
 
 
+@pytest.mark.parametrize("filter", ["name LIKE", "name LIKE AND tag.k != 'v'", "name = and name = 'a'", "name ="])
+def test_a_comparison_without_a_value_is_no_clause(filter: str) -> None:
+    with pytest.raises(InvalidInput, match=r"Invalid clause\(s\) in filter string"):
+        parse_filter(filter, VERSIONS)
+
+
 async def test_a_number_is_compared_with_whole_numbers(registry: Registry) -> None:
     with pytest.raises(InvalidInput, match="version_number"):
         await found(registry, "version_number = 1.5")

@@ -23,7 +23,7 @@ from twinloop.core.errors import InvalidInput
 
 _TEXT = frozenset({"=", "!=", "LIKE", "ILIKE"})
 _IDENTIFIERS = identifiers(r"\w[\w.]*")
-_NO_VALUE = re.compile(r"(?:TRUE|FALSE|NULL)\b", re.IGNORECASE)
+_NO_VALUE = re.compile(r"(?:TRUE|FALSE|NULL|AND)\b", re.IGNORECASE)
 _BARE = re.compile(r"\w+")
 
 

@@ -15,6 +15,7 @@ from twinloop.protocols.mlflow.registry_wire import Tag
 PROMPT_TEXT = "mlflow.prompt.text"
 _TAG_LIMIT = 100_000
 _ALIAS_LIMIT = 255
+_VERSIONS_END = 2**63
 _ALIAS = re.compile(r"[\w\-]*\Z")
 _VERSION_ALIAS = re.compile(r"[vV]\d+\Z")
 _STAGES: dict[str, Stage] = {stage.lower(): stage for stage in STAGES}
@@ -45,13 +46,13 @@ def check_title(title: str, name: str = "name") -> str:
 
 
 def number(version: str | None) -> int:
-    """A version as a number. Raises InvalidInput."""
+    """A version as a number; one that none can have is -1. Raises InvalidInput."""
     given = required(version, "version")
     try:
-        found = int(given) if len(given) <= 18 else -1
+        found = int(given)
     except ValueError:
         raise InvalidInput(f"Parameter 'version' must be an integer, got '{given[:100]}'.") from None
-    return found
+    return found if abs(found) < _VERSIONS_END else -1
 
 
 def tags(given: Sequence[Tag] | None) -> dict[str, str]:

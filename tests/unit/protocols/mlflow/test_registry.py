@@ -171,10 +171,15 @@ def test_an_alias_that_means_something_else_is_refused(alias: str) -> None:
         checks.new_alias(alias)
 
 
-@pytest.mark.parametrize("given", ["x", "", "1.0", None, "٣x"])
+@pytest.mark.parametrize("given", ["x", "", "1.0", None, "٣x", "words that are longer than a number", "9" * 5000])
 def test_a_version_is_a_whole_number(given: str | None) -> None:
-    with pytest.raises(InvalidInput, match="version"):
+    with pytest.raises(InvalidInput, match=r"'version'( must be an integer, got '.{1,100}')?\."):
         checks.number(given)
+
+
+@pytest.mark.parametrize(("given", "number"), [("12", 12), (str(2**63 - 1), 2**63 - 1), ("9" * 400, -1)])
+def test_a_version_that_none_can_have_is_none(given: str, number: int) -> None:
+    assert checks.number(given) == number
 
 
 def test_of_equal_tags_the_last_counts() -> None:
