@@ -1,4 +1,8 @@
-"""How MLflow's REST interface says that something went wrong: ``{"error_code": ..., "message": ...}``."""
+"""How MLflow's REST interface says that something went wrong.
+
+``{"error_code": ..., "message": ..., "sqlstate": ..., "error_class": ...}``; the last two are there where MLflow has
+classified the code.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +39,32 @@ _CODES: tuple[tuple[type[TwinloopError], str, int], ...] = (
 )
 
 
+# As in MLflow's error_classification: clients read both off their exceptions, and guess others where they are missing.
+_USERS, _SYSTEMS = "KAM00", "XXM00"
+_CLASSES: dict[str, tuple[str, str]] = {
+    "ENDPOINT_NOT_FOUND": (_USERS, "RESOURCE_NOT_FOUND"),
+    "INTERNAL_ERROR": (_SYSTEMS, "CLIENT_INTERNAL_ERROR"),
+    "INVALID_PARAMETER_VALUE": (_USERS, "INVALID_PARAMETER_VALUE"),
+    "PERMISSION_DENIED": (_USERS, "PERMISSION_DENIED"),
+    "RESOURCE_ALREADY_EXISTS": (_USERS, "RESOURCE_ALREADY_EXISTS"),
+    "RESOURCE_DOES_NOT_EXIST": (_USERS, "RESOURCE_NOT_FOUND"),
+    "TEMPORARILY_UNAVAILABLE": (_SYSTEMS, "CLIENT_INTERNAL_ERROR"),
+}
+
+
 class Mlflow:
     def error(self, error: TwinloopError, trace: str | None = None) -> Response:
         for kind, code, status in _CODES:
             if isinstance(error, kind):
-                return reply({"error_code": code, "message": error.message}, status)
-        return reply({"error_code": "INTERNAL_ERROR", "message": error.message}, 500)
+                return reply(_said(code, error.message), status)
+        return reply(_said("INTERNAL_ERROR", error.message), 500)
+
+
+def _said(code: str, message: str) -> dict[str, str]:
+    said = {"error_code": code, "message": message}
+    if code in _CLASSES:
+        said["sqlstate"], said["error_class"] = _CLASSES[code]
+    return said
 
 
 MLFLOW = Mlflow()

@@ -13,13 +13,16 @@ import pytest
 from twinloop.control.tracking.model import DatasetInput, Metric, Run
 from twinloop.core.errors import (
     Conflict,
+    Forbidden,
     InvalidInput,
     NotFound,
     NotOffered,
     PayloadTooLarge,
+    Refused,
     StorageFull,
     TwinloopError,
     Unauthenticated,
+    Unavailable,
 )
 from twinloop.protocols.mlflow import translate, wire
 from twinloop.protocols.mlflow.errors import MLFLOW
@@ -262,4 +265,28 @@ def test_a_param_may_come_once_in_a_batch() -> None:
 def test_errors_have_the_codes_mlflow_clients_branch_on(error: TwinloopError, status: int, code: str) -> None:
     answer = MLFLOW.error(error)
     assert answer.status_code == status
-    assert json.loads(bytes(answer.body)) == {"error_code": code, "message": "x"}
+    assert json.loads(bytes(answer.body)).items() >= {"error_code": code, "message": "x"}.items()
+
+
+@pytest.mark.parametrize(
+    ("error", "classified"),
+    [
+        (NotFound("x"), {"sqlstate": "KAM00", "error_class": "RESOURCE_NOT_FOUND"}),
+        (InvalidInput("x"), {"sqlstate": "KAM00", "error_class": "INVALID_PARAMETER_VALUE"}),
+        (StorageFull("x"), {"sqlstate": "XXM00", "error_class": "CLIENT_INTERNAL_ERROR"}),
+        (Unauthenticated("x"), {}),
+    ],
+)
+def test_errors_are_classified_as_mlflow_classifies_them(error: TwinloopError, classified: dict[str, str]) -> None:
+    answer = json.loads(bytes(MLFLOW.error(error).body))
+    assert {key: value for key, value in answer.items() if key not in ("error_code", "message")} == classified
+
+
+def test_every_error_is_classified_as_in_mlflows_own_table() -> None:
+    theirs = pytest.importorskip("mlflow.exceptions", reason="MLflow is not installed to compare with")
+    if not hasattr(theirs.MlflowException("x"), "sqlstate"):
+        pytest.skip("this MLflow does not classify its errors yet")
+    for error in (NotFound, InvalidInput, Conflict, Refused, Unauthenticated, Forbidden, NotOffered, Unavailable):
+        said = json.loads(bytes(MLFLOW.error(error("x")).body))
+        code = theirs.ErrorCode.Value(said["error_code"])
+        assert said == json.loads(theirs.MlflowException("x", code).serialize_as_json())
