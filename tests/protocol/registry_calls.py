@@ -68,7 +68,6 @@ CALLS: tuple[Made, ...] = (
     _read(f"{_VERSIONS}/get", name="m", version="99"),
     _read(f"{_VERSIONS}/get", name="m", version="x"),
     _read(f"{_VERSIONS}/get", name="m", version="words that are longer than a number"),
-    _read(f"{_VERSIONS}/get", name="m", version="9" * 400),
     _read(f"{_VERSIONS}/get-download-uri", name="m", version="5"),
     _versions("update", "PATCH", name="m", version="1", description="x"),
     _versions("set-tag", name="m", version="1", key="t", value=""),
