@@ -232,14 +232,17 @@ def test_a_model_that_a_pipeline_trained_comes_with_the_pipelines_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both the tracked run and the pipeline's are on the way from the model to its data."""
-    with ServerProcess(tmp_path / "home") as server, spooling(monkeypatch, tmp_path, server.url, exit_wait_s=20.0):
-        with tl.connect(server.url) as client:
-            client.pipelines.run(_monthly)
-            process.end()
-            folder = export(client, "model/answer@1", tmp_path / "out")
-            why = client.lineage.why("model/answer@1")
-            done = client.pipelines.list()[0]
-            steps = client.pipelines.get(done.id).steps
+    with (
+        ServerProcess(tmp_path / "home") as server,
+        spooling(monkeypatch, tmp_path, server.url, exit_wait_s=20.0),
+        tl.connect(server.url) as client,
+    ):
+        client.pipelines.run(_monthly)
+        process.end()
+        folder = export(client, "model/answer@1", tmp_path / "out")
+        why = client.lineage.why("model/answer@1")
+        done = client.pipelines.list()[0]
+        steps = client.pipelines.get(done.id).steps
     report = bring(folder, tmp_path / "two")
     assert report.same, report
     with tl.connect(home=tmp_path / "two") as client:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+import twinloop as tl
+from tests.recording import spooling
 from twinloop.sdk.autologging.imports import when_imported
+from twinloop.sdk.autologging.optimizers import Watching
 
 
 @pytest.fixture
@@ -53,3 +59,29 @@ def test_an_import_that_fails_still_fails_as_it_would(library: str, tmp_path: Pa
     with pytest.raises(ModuleNotFoundError):
         importlib.import_module("there_is_no_such_library")
     assert seen == []
+
+
+class Sharded:
+    """A gradient that cannot be put together here, as one that is spread over processes."""
+
+    @property
+    def is_sparse(self) -> bool:
+        raise RuntimeError("got mixed torch.Tensor and DTensor")
+
+
+class Optimizer(SimpleNamespace):
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+def test_an_optimizer_that_cannot_be_looked_at_stops_no_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace())  # type: ignore[arg-type]
+    groups: Any = [{"lr": 0.1, "params": [SimpleNamespace(grad=Sharded())]}]
+    optimizer = Optimizer(param_groups=groups, defaults={"lr": 0.1})
+    watching = Watching(1)
+    with spooling(monkeypatch, tmp_path), tl.run(capture=False, system_metrics=False), caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            watching.after_step(optimizer, (), {})
+    said = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Nothing more")]
+    assert said == ["Nothing more of this optimizer is logged, because it cannot be looked at."]

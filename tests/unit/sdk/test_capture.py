@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -249,3 +251,32 @@ def test_the_machine_is_watched_while_a_run_is_open_and_not_after(root: Path, mo
     with tl.run(capture=False):
         time.sleep(0.35)
     assert len(operations(root)) > count + 2
+
+
+def test_a_program_that_gets_no_more_threads_runs_all_the_same(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one has it that is ending, or that has as many as the system allows."""
+
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(usage, "_watch", usage._Watch())
+        patch.setattr(threading.Thread, "start", start)
+        with tl.run() as run:
+            run.log(loss=1)
+    assert any(isinstance(operation, Log) for operation in operations(root))
+
+
+def test_a_forked_worker_captures_though_its_parent_was_capturing(root: Path) -> None:
+    with snapshot._lock:
+        child = multiprocessing.get_context("fork").Process(target=_take)
+        child.start()
+        child.join(timeout=60)
+        ended = child.exitcode
+        child.kill()
+        child.join()
+    assert ended == 0
+
+
+def _take() -> None:
+    snapshot.take(None)

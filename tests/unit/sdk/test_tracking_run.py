@@ -478,3 +478,38 @@ def test_a_file_that_cannot_be_read_is_told_for_what_it_is(root: Path, tmp_path:
     assert [item.message.partition(" (")[2] for item in run.rejected] == [
         "No such file or directory). It was not kept."
     ]
+
+
+class Stubborn:
+    """As a tensor that needs a gradient, or lies on a device, is when it is asked for its numbers."""
+
+    def __array__(self) -> Any:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+    def __float__(self) -> float:
+        raise RuntimeError("a Tensor with 2 elements cannot be converted to Scalar")
+
+
+def test_whatever_data_cannot_be_digested_is_an_error_of_ours(root: Path, tmp_path: Path) -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    run = tl.run(**QUIET)
+    for what in (Stubborn(), endless, [object()], [float("nan")], tmp_path, tmp_path / "none.csv"):
+        with pytest.raises(InvalidInput):
+            run.use(what)
+    with pytest.raises(InvalidInput, match="There is no file"):
+        run.use(tmp_path / "none.csv")
+    with pytest.raises(InvalidInput, match="not a number"):
+        run.log(loss=Stubborn())
+    with pytest.raises(InvalidInput, match="metric key"):
+        run.log({7: 0.5})  # type: ignore[dict-item]
+    assert [type(operation) for operation in operations(root)] == [Start]
+
+
+def test_times_are_digested_like_any_other_array(root: Path) -> None:
+    numpy = pytest.importorskip("numpy")
+    days = numpy.array(["2026-01-01", "2026-01-02"], dtype="datetime64[D]")
+    run = tl.run(**QUIET)
+    for what in (days, days[::-1], numpy.zeros((0, 3)), numpy.float64(1.5)):
+        run.use(what)
+    assert len({item.digest for item in of(Read, root)}) == 4

@@ -67,6 +67,8 @@ def check_key(key: str, what: str) -> str:
         InvalidInput: empty, over 250 characters, a character outside letters, digits, ``_ - . : /`` and space, or a
             path that means another one (``a/../b``).
     """
+    if not isinstance(key, str):
+        raise InvalidInput(f"{key!r} cannot be a {what}. Give it a name that is text.")
     where = f"Invalid value {json.dumps(key[:80])} for parameter '{'name' if what.startswith('metric') else 'key'}' supplied"
     if not _KEY.match(key):
         raise InvalidInput(

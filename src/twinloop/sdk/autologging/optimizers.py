@@ -8,15 +8,18 @@ See ``torch.optim.optimizer.register_optimizer_step_post_hook``.
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from functools import partial
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from twinloop.core.errors import TwinloopError
 from twinloop.sdk.autologging.imports import when_imported
 from twinloop.sdk.tracking import context
 from twinloop.sdk.tracking.run import ActiveRun
+
+log = logging.getLogger("twinloop.sdk")
 
 _SETTINGS = ("lr", "weight_decay", "momentum", "betas", "eps", "nesterov", "amsgrad")
 
@@ -27,21 +30,25 @@ class Watching:
     def __init__(self, every: int) -> None:
         self.every = max(1, every)
         self._steps: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+        self._strange: WeakSet[Any] = WeakSet()
         self._names: WeakKeyDictionary[ActiveRun, WeakKeyDictionary[Any, str]] = WeakKeyDictionary()
 
     def after_step(self, optimizer: Any, arguments: Any, keywords: Any) -> None:
         """PyTorch calls this after ``optimizer.step()``; the gradients are still there."""
         step = self._steps.get(optimizer, 0)
         self._steps[optimizer] = step + 1
-        if step % self.every:
+        if step % self.every or optimizer in self._strange:
             return
         run = context.active()
         if run is None:
             return
         try:
             run.log(self._seen(self._name(run, optimizer), optimizer), step=step)
-        except TwinloopError:  # training goes on whatever an optimizer looks like
+        except TwinloopError:  # a name that is taken, say: the next steps may be logged all the same
             return
+        except Exception:  # training goes on whatever an optimizer looks like
+            self._strange.add(optimizer)
+            log.warning("Nothing more of this optimizer is logged, because it cannot be looked at.", exc_info=True)
 
     def _name(self, run: ActiveRun, optimizer: Any) -> str:
         """``optimizer``, then ``optimizer_2`` and so on; the settings are logged when an optimizer is first seen."""

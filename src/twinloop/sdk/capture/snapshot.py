@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import threading
@@ -62,6 +63,15 @@ def arguments(words: Sequence[str]) -> str:
 
 _kept: dict[Path, tuple[float, Snapshot]] = {}
 _lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    """The lock may be held by a thread of the parent, which is not here."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def take(main: Path | None) -> Snapshot:

@@ -83,8 +83,9 @@ class _Watch:
         with self._lock:
             self._runs.add(run)
             if self._pid == 0:
-                self._pid = os.getpid()
-                threading.Thread(target=self._work, name="twinloop-usage", daemon=True).start()
+                with contextlib.suppress(RuntimeError):  # a program that is ending gets no more threads
+                    threading.Thread(target=self._work, name="twinloop-usage", daemon=True).start()
+                    self._pid = os.getpid()
 
     def _work(self) -> None:
         usage = Usage()

@@ -52,12 +52,17 @@ def describe(what: Any, name: str | None) -> Reading:
 
 
 def _file(path: Path, name: str | None) -> Reading:
-    if not path.is_file():
+    if path.is_dir():
         raise InvalidInput(f"{path} is a folder. Use its files one by one, or take a snapshot of it as a dataset.")
+    if not path.is_file():
+        raise InvalidInput(f"There is no file {path}. Nothing was logged.")
     sha = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            sha.update(chunk)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                sha.update(chunk)
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read ({error.strerror}). Check its owner and permissions.") from error
     source = _json({"uri": str(path.absolute())})
     size = _json({"bytes": path.stat().st_size})
     return Reading(name or path.name, f"sha256:{sha.hexdigest()}", "local", source, None, size)
@@ -77,7 +82,7 @@ def _digested(what: Any) -> _Digested:
         if fits:
             try:
                 return way(what)
-            except (TypeError, ValueError, ImportError) as error:
+            except (TypeError, ValueError, OverflowError, RuntimeError, ImportError) as error:
                 raise InvalidInput(
                     f"This {type(what).__name__} cannot be digested: {str(error)[:200]}. Use the file it came from instead."
                 ) from error
@@ -130,7 +135,7 @@ def _array(what: Any) -> _Digested:
     if array.dtype.hasobject:
         return _rows(array.tolist())
     sha = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
-    sha.update(numpy.ascontiguousarray(array).data)
+    sha.update(numpy.ascontiguousarray(array).reshape(-1).view(numpy.uint8).data)
     return f"sha256:{sha.hexdigest()}", list(array.shape), []
 
 
