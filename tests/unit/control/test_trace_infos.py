@@ -165,6 +165,39 @@ async def test_a_tag_that_nobody_set_can_be_removed_and_set(toy: Toy) -> None:
         assert (await infos.get(WHO, key(1))).tags[name] == "mine"
 
 
+async def test_a_client_does_not_choose_where_the_files_of_a_trace_lie(toy: Toy) -> None:
+    infos = toy.tracing.infos
+    there = f"mlflow-artifacts:/0/traces/{client_id(key(1))}/artifacts"
+    for tags in ({"mlflow.artifactLocation": "s3://elsewhere/x", "k": "v"}, {"mlflow.artifactLocation": "file:///etc"}):
+        started = await infos.start(WHO, told(1, tags=tags))
+        assert (started.tags["mlflow.artifactLocation"], started.tags["k"]) == (there, "v")
+
+
+async def test_a_trace_with_too_long_a_name_or_session_is_refused_and_not_cut(toy: Toy) -> None:
+    infos = toy.tracing.infos
+    for name, session, refused in (
+        ("n" * 4096, "s" * 250, None),
+        ("n" * 4097, "s", "'Trace name' exceeds the maximum length of 4096 characters"),
+        ("n", "s" * 251, "'Session ID' exceeds the maximum length of 250 characters"),
+    ):
+        tags, metadata = {"mlflow.traceName": name}, {"mlflow.trace.session": session}
+        if refused is None:
+            await infos.start(WHO, told(1, tags=tags, metadata=metadata))
+            await infos.set_tag(WHO, key(1), "mlflow.traceName", name)
+            await infos.end(WHO, key(1), BEGAN_MS + 1, "ok", metadata, tags)
+            continue
+        with pytest.raises(InvalidInput, match=refused):
+            await infos.start(WHO, told(2, tags=tags, metadata=metadata))
+        with pytest.raises(InvalidInput, match=refused):
+            await infos.end(WHO, key(1), BEGAN_MS + 1, "ok", metadata, tags)
+    with pytest.raises(InvalidInput, match="'Trace name' exceeds"):
+        await infos.set_tag(WHO, key(1), "mlflow.traceName", "n" * 4097)
+    kept = await infos.get(WHO, key(1))
+    assert (kept.tags["mlflow.traceName"], kept.metadata["mlflow.trace.session"]) == ("n" * 4096, "s" * 250)
+    with pytest.raises(NotFound):
+        await infos.get(WHO, key(2))
+
+
 async def test_only_one_way_to_choose_what_is_deleted(toy: Toy) -> None:
     for chosen, said in (
         ({}, "Either"),

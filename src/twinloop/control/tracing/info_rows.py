@@ -121,7 +121,10 @@ def duration(row: Row[Any]) -> int | None:
 
 
 def start(connection: Connection, tenant: str, told: TraceInfo, principal: str, final: bool) -> None:
-    """Write what a client says of a trace, over what its spans said. ``final`` makes it stand against later spans."""
+    """Write what a client says of a trace, over what its spans said. ``final`` makes it stand against later spans.
+
+    Where its files lie is not the client's to say.
+    """
     row = connection.execute(_one(tenant, told.trace_id)).one_or_none()
     title = told.tags.get(NAME)
     values: dict[str, Any] = {
@@ -152,7 +155,8 @@ def start(connection: Connection, tenant: str, told: TraceInfo, principal: str, 
         if row.source == "mlflow" and title:
             values["name"] = title[:500]
         connection.execute(_change(tenant, told.trace_id).values(values))
-    ingest.put_tags(connection, tenant, {told.trace_id: {k: v for k, v in told.tags.items() if k != NAME}})
+    own = {key: value for key, value in told.tags.items() if key not in (NAME, LOCATION)}
+    ingest.put_tags(connection, tenant, {told.trace_id: own})
     put_metadata(connection, tenant, told.trace_id, told.metadata)
     for assessment in told.assessments:
         assessment_rows.put(connection, tenant, assessment)

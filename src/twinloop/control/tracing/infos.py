@@ -15,12 +15,12 @@ from twinloop.control.store.ports import Store
 from twinloop.control.tracing import grammar, info_rows, repository
 from twinloop.control.tracing.assessments import masked
 from twinloop.control.tracing.correlation import Correlation, Counts, correlation
-from twinloop.control.tracing.info import MODEL_ID, SOURCE_RUN, TraceInfo, Whole, client_id
+from twinloop.control.tracing.info import MODEL_ID, SESSION, SOURCE_RUN, TraceInfo, Whole, client_id
 from twinloop.control.tracing.model import Trace, TraceLink
 from twinloop.control.tracing.ports import Experiment, Experiments, LinkWriter
 from twinloop.control.tracing.search import Search
 from twinloop.control.tracing.tables import traces
-from twinloop.control.tracing.tags import LOCATION, NAME, VALUE_LIMIT, check_key
+from twinloop.control.tracing.tags import LOCATION, NAME, VALUE_LIMIT, check_key, check_lengths
 from twinloop.core.errors import InvalidInput, NotFound
 
 PAGE = 500
@@ -45,9 +45,10 @@ class TraceInfos:
 
         Raises:
             NotFound: there is no such experiment.
-            InvalidInput: the experiment is deleted.
+            InvalidInput: the experiment is deleted, or the name or the session is too long.
         """
         who.require(Role.developer)
+        check_lengths(told.tags.get(NAME), told.metadata.get(SESSION))
         await self.check(who, str(told.experiment), active=True)
         clean = _masked(told)
 
@@ -67,8 +68,9 @@ class TraceInfos:
         metadata: Mapping[str, str],
         tags: Mapping[str, str],
     ) -> TraceInfo:
-        """What MLflow's second version of traces said at their end. Raises NotFound."""
+        """What MLflow's second version of traces said at their end. Raises NotFound, and InvalidInput as ``start``."""
         who.require(Role.developer)
+        check_lengths(tags.get(NAME), metadata.get(SESSION))
 
         def work(connection: Connection) -> TraceInfo:
             info_rows.end(connection, who.tenant, key, at_ms, status)
@@ -167,8 +169,12 @@ class TraceInfos:
         return correlation(await self._store.read(work))
 
     async def set_tag(self, who: Principal, key: str, name: str, value: str) -> None:
-        """A value over 8,000 characters is cut. Raises NotFound, and InvalidInput when the name cannot be one."""
+        """A value over 8,000 characters is cut. Raises NotFound, and InvalidInput when the name cannot be one.
+
+        The trace's own name is not cut but refused when it is too long.
+        """
         who.require(Role.developer)
+        check_lengths(value if name == NAME else None)
         clean = redact(value[:VALUE_LIMIT])
         check_key(name)
         await self._store.write(lambda c: info_rows.set_tag(c, who.tenant, key, name, clean))

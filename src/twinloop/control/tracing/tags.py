@@ -20,6 +20,8 @@ COLUMNS = {"twinloop.release": "release", "twinloop.endpoint": "endpoint"}
 
 KEY_LIMIT = 250
 VALUE_LIMIT = 8000
+NAME_LIMIT = 4096
+SESSION_LIMIT = 250
 _KEY = re.compile(r"[/\w.\- :]*\Z")
 
 
@@ -46,6 +48,13 @@ def check_key(key: str) -> str:
     if len(key) > KEY_LIMIT:
         raise InvalidInput(f"'key' exceeds the maximum length of {KEY_LIMIT} characters. Use a shorter one.")
     return key
+
+
+def check_lengths(name: str | None = None, session: str | None = None) -> None:
+    """Raises InvalidInput: unlike other tags and metadata, a trace's name and its session are not cut."""
+    for what, given, limit in (("Trace name", name, NAME_LIMIT), ("Session ID", session, SESSION_LIMIT)):
+        if given is not None and len(given) > limit:
+            raise InvalidInput(f"'{what}' exceeds the maximum length of {limit} characters. Use a shorter one.")
 
 
 def usable(key: str) -> bool:
