@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import urllib.error
+import urllib.request
 from typing import Any
 
 import pytest
@@ -50,6 +53,33 @@ def test_a_run_that_goes_on_has_not_ended(client: Client) -> None:
         assert (info["status"], info.get("end_time")) == (status, ended)
     resumed = client.call("PATCH", f"/api/v1/runs/{run}", {"status": "RUNNING"})
     assert (resumed["status"], resumed["ended_at"]) == ("RUNNING", None)
+
+
+def refusal(server: ServerProcess, path: str, body: dict[str, Any]) -> str:
+    """The words that a refused request is answered with."""
+    request = urllib.request.Request(f"{server.url}{API}{path}", json.dumps(body).encode())
+    request.add_header("content-type", "application/json")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=60)
+    words: str = json.loads(refused.value.read())["message"]
+    return words
+
+
+def test_a_refused_batch_says_which_of_its_items_was_wrong(client: Client, server: ServerProcess) -> None:
+    run = run_in(client, experiment(client, "batch places"))
+    pair, point = {"key": "ok", "value": "1"}, {"key": "ok", "value": 1, "timestamp": 1}
+    for part, items, place in (
+        ("metrics", [point, {**point, "key": "a?"}], "metrics[1].name"),
+        ("metrics", [point, point, {**point, "timestamp": -1}], "metrics[2].timestamp"),
+        ("params", [pair, {"key": "../up", "value": "1"}], "params[1].key"),
+        ("tags", [{"key": "a//b", "value": "1"}, pair], "tags[0].key"),
+    ):
+        batch = {"run_id": run, "metrics": [point], part: items}
+        assert f"for parameter '{place}' supplied" in refusal(server, "/runs/log-batch", batch)
+    assert "metrics" not in client.call("GET", f"{API}/runs/get", query={"run_id": run})["run"]["data"]
+    for name, single in (("name", {**point, "key": "a?"}), ("timestamp", {**point, "timestamp": -1})):
+        said = refusal(server, "/runs/log-metric", {"run_id": run, **single})
+        assert f"for parameter '{name}' supplied" in said
 
 
 def test_what_a_run_read_and_made_is_shown_natively_and_in_the_lineage(client: Client) -> None:

@@ -62,6 +62,27 @@ async def test_every_tenant_has_the_default_experiment(tracking: Tracking) -> No
         await tracking.get(WHO, run.id)
 
 
+async def test_the_default_experiment_is_older_than_one_that_is_made_at_the_same_moment(tracking: Tracking) -> None:
+    await tracking.experiments.create(WHO, "made at once")
+    found = await tracking.experiments.search(WHO, Query())
+    assert [item.name for item in found.items] == ["made at once", "Default"]
+
+
+async def test_a_deleted_experiment_is_not_renamed(tracking: Tracking) -> None:
+    made = await tracking.experiments.create(WHO, "gone")
+    await tracking.experiments.delete(WHO, made.id)
+    with pytest.raises(NotActive, match="Cannot rename a non-active experiment"):
+        await tracking.experiments.rename(WHO, made.id, "back")
+
+
+async def test_a_metric_names_a_dataset_with_its_digest_or_not_at_all(tracking: Tracking) -> None:
+    run = await tracking.create(WHO)
+    for name, digest in (("d", None), (None, "1f"), ("d", "")):
+        with pytest.raises(InvalidInput, match="Both dataset_name and dataset_digest"):
+            await tracking.log(WHO, run.id, metrics=[Metric("m", 1.0, 1, 1, None, name, digest)])
+    await tracking.log(WHO, run.id, metrics=[Metric("m", 1.0, 1, 1, None, "d", "1f")])
+
+
 async def test_a_run_keeps_what_is_logged_on_it(tracking: Tracking) -> None:
     experiment = await tracking.experiments.create(WHO, "späte Flüge", {"team": "ops"})
     run = await tracking.create(WHO, experiment.id, name="first", tags={"a": "b"}, started_ms=5)

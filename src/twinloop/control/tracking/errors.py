@@ -18,8 +18,10 @@ class ParamChanged(InvalidInput):
 class NotActive(InvalidInput):
     """A deleted experiment or run takes no changes."""
 
-    def __init__(self, what: str, id: str) -> None:
-        super().__init__(f"The {what} {id} must be in the 'active' state. Current state is deleted. Restore it first.")
+    def __init__(self, what: str, id: str, refused: str = "") -> None:
+        super().__init__(
+            f"{refused}The {what} {id} must be in the 'active' state. Current state is deleted. Restore it first."
+        )
 
 
 class ReplayGap(Conflict):

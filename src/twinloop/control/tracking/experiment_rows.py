@@ -25,8 +25,11 @@ _PLACE = Statement(
 
 
 def ensure_default(connection: Connection, tenant: str, now_ms: int) -> None:
-    """Make the experiment of runs that name none, unless the tenant has it."""
-    row = _row(tenant, int(DEFAULT_EXPERIMENT), "Default", f"mlflow-artifacts:/{DEFAULT_EXPERIMENT}", now_ms)
+    """Make the experiment of runs that name none, unless the tenant has it.
+
+    It is made when it is first needed, and is older than an experiment that is made in the same millisecond.
+    """
+    row = _row(tenant, int(DEFAULT_EXPERIMENT), "Default", f"mlflow-artifacts:/{DEFAULT_EXPERIMENT}", now_ms - 1)
     upsert(connection, experiments, [row], ("tenant", "number"))
 
 
@@ -89,14 +92,14 @@ class Place(NamedTuple):
     artifact_location: str
 
 
-def require_active(connection: Connection, tenant: str, id: str) -> Place:
-    """Raises NotFound, or NotActive when the experiment is deleted."""
+def require_active(connection: Connection, tenant: str, id: str, refused: str = "") -> Place:
+    """Raises NotFound, or NotActive when the experiment is deleted, which begins with ``refused``."""
     row = _PLACE.first(connection, tenant, number_of(id))
     if row is None:
         raise missing(id)
     *place, lifecycle = row
     if lifecycle != "active":
-        raise NotActive("experiment", id)
+        raise NotActive("experiment", id, refused)
     return Place(*place)
 
 
@@ -105,7 +108,7 @@ def missing(id: str) -> NotFound:
 
 
 def rename(connection: Connection, tenant: str, id: str, name: str, now_ms: int) -> None:
-    if require_active(connection, tenant, id).name != name:
+    if require_active(connection, tenant, id, "Cannot rename a non-active experiment. ").name != name:
         _require_free(connection, tenant, name)
     _update(connection, tenant, id, {"name": name, "updated_ms": now_ms})
 

@@ -348,16 +348,19 @@ def _add(
 
 
 def check_point(point: Metric) -> None:
+    """Raises InvalidInput: a key, time or step that cannot be kept, or a dataset without its name or its digest."""
     check_key(point.key, "metric key")
     if not 0 <= point.at_ms < _INT64:
         raise InvalidInput(
-            f"Invalid value {point.at_ms} for parameter 'timestamp' supplied: metric '{point.key}'. "
-            "Timestamp must be a nonnegative long (64-bit integer)."
+            f"Invalid value {point.at_ms} for parameter 'timestamp' supplied: metric '{point.key}' "
+            f"(value={point.value}). Timestamp must be a nonnegative long (64-bit integer)."
         )
     if not -_INT64 <= point.step < _INT64:
         raise InvalidInput(
             f"Invalid value for parameter 'step' of metric '{point.key}': Step must be a valid long (64-bit integer)."
         )
+    if bool(point.dataset_name) != bool(point.dataset_digest):
+        raise InvalidInput("Both dataset_name and dataset_digest must be provided if one is provided.")
 
 
 def _check_int(value: int, what: str) -> int:

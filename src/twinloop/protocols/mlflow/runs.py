@@ -101,13 +101,14 @@ class RunHandlers:
         """Add metrics, params and tags, all or none."""
         request = await read(call, wire.LogBatch)
         translate.check_batch(request)
-        await self._tracking.log(
-            call.who,
-            translate.run_id(request),
-            metrics=request.metrics,
-            params=translate.params(request.params),
-            tags=translate.tags(request.tags),
-        )
+        params, tags = translate.params(request.params), translate.tags(request.tags)
+        try:
+            await self._tracking.log(
+                call.who, translate.run_id(request), metrics=request.metrics, params=params, tags=tags
+            )
+        except InvalidInput:
+            translate.check_items(request)
+            raise
         return {}
 
     async def log_inputs(self, call: Call) -> Json:

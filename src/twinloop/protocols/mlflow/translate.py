@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -22,7 +23,8 @@ from twinloop.control.tracking.model import (
     RunStatus,
     View,
 )
-from twinloop.control.tracking.names import PARAM_LIMIT, TAG_LIMIT
+from twinloop.control.tracking.names import PARAM_LIMIT, TAG_LIMIT, check_key
+from twinloop.control.tracking.service import check_point
 from twinloop.core.errors import InvalidInput
 from twinloop.protocols.mlflow import wire
 
@@ -129,6 +131,22 @@ def check_batch(batch: wire.LogBatch) -> None:
                 f"A batch logging request can contain at most {limit} {name}. Got {counts[name]} {name}. "
                 f"Please split up {name} across multiple requests and try again."
             )
+
+
+def check_items(batch: wire.LogBatch) -> None:
+    """Raises InvalidInput for the first item of a batch that cannot be kept, and says which one it is."""
+    checks: tuple[tuple[str, Iterable[Callable[[], object]]], ...] = (
+        ("metrics", (partial(check_point, point) for point in batch.metrics)),
+        ("params", (partial(check_key, pair.key, "param key") for pair in batch.params)),
+        ("tags", (partial(check_key, pair.key, "tag key") for pair in batch.tags)),
+    )
+    for name, items in checks:
+        for index, check in enumerate(items):
+            try:
+                check()
+            except InvalidInput as error:
+                message = error.message.replace("for parameter '", f"for parameter '{name}[{index}].", 1)
+                raise InvalidInput(message) from error
 
 
 def dataset_inputs(given: Sequence[wire.DatasetInput]) -> list[DatasetInput]:
