@@ -24,9 +24,11 @@ def connect(url: str | None = None, home: str | Path | None = None, key: str | N
         from twinloop.sdk.transports import HttpTransport
 
         return Client(HttpTransport(target), settings.key, target)
+    from twinloop.sdk.tracking.process import handing_over
     from twinloop.server.embedded import open_embedded
 
-    return open_embedded(settings)
+    with handing_over(settings.home):
+        return open_embedded(settings)
 
 
 def _serving(home: Path) -> str:

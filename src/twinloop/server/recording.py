@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,11 +102,17 @@ def recorder() -> Recorder:
 
 
 def reach(place: Place) -> Client | None:
-    """A client for the server at a place; None when nobody serves the home."""
+    """A client for the server at a place; None when nobody serves the home and this program does not have it open."""
     from twinloop.backends.home import holder
 
     url = place.url
     if not url:
         found = holder(Path(place.home))
         url = found.url if found is not None else ""
-    return Client(HttpTransport(url, _PATIENCE_S), load().key, url) if url else None
+    if url:
+        return Client(HttpTransport(url, _PATIENCE_S), load().key, url)
+    if "twinloop.server.embedded" not in sys.modules:  # else it is not open here, and costs a second to import
+        return None
+    from twinloop.server.embedded import shared
+
+    return shared(Path(place.home), load().key)

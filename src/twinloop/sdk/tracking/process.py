@@ -6,6 +6,8 @@ import atexit
 import os
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from twinloop.sdk.spooling.destination import Destination, Reach
@@ -17,6 +19,7 @@ from twinloop.sdk.tracking.run import ending
 _recorders: dict[tuple[Place, Path], Recorder] = {}
 _lock = threading.RLock()
 _pid = 0
+_HAND_OVER_S = 60.0
 
 
 def recorder_for(place: Place, root: Path, exit_wait_s: float, reach: Reach) -> Recorder:
@@ -27,6 +30,17 @@ def recorder_for(place: Place, root: Path, exit_wait_s: float, reach: Reach) -> 
         if found is None:
             found = _recorders[place, root] = Recorder(Destination(place, reach), root, exit_wait_s)
         return found
+
+
+@contextmanager
+def handing_over(home: Path) -> Iterator[None]:
+    """Wait until the process that takes this program's runs into a home lets go of it, and let none begin meanwhile."""
+    wanted = home.absolute()
+    with ExitStack() as held:
+        for place, destination in [(place, found.destination) for (place, _), found in list(_recorders.items())]:
+            if not place.url and Path(place.home) == wanted and destination.alone.acquire(timeout=_HAND_OVER_S):
+                held.callback(destination.alone.release)
+        yield
 
 
 def end() -> None:

@@ -1,0 +1,58 @@
+"""Runs logged into a home that this program opens itself, or that nobody serves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import twinloop as tl
+from tests.recording import spooling
+from twinloop.sdk.spooling.left import spools
+from twinloop.sdk.tracking import process
+
+QUIET: dict[str, Any] = {"capture": False, "system_metrics": False}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.setenv("TWINLOOP_HOME", str(tmp_path / "home"))
+    with spooling(monkeypatch, tmp_path, url="", exit_wait_s=30.0) as found:
+        yield found
+
+
+def test_a_program_that_has_its_home_open_sees_its_run_in_it(root: Path) -> None:
+    with tl.connect() as client, tl.run("here", **QUIET) as run:
+        run.log(loss=0.5)
+        assert run.flush(timeout_s=20)
+        found = client.runs.get(run.id)
+        assert (found["status"], found["metrics"]["loss"]["value"]) == ("RUNNING", 0.5)
+    process.end()
+    assert list(spools(root)) == []
+    with tl.connect() as client:
+        assert client.runs.get(run.id)["status"] == "FINISHED"
+
+
+def test_a_run_goes_on_when_its_program_closes_the_home(root: Path) -> None:
+    with tl.run("there", **QUIET) as run:
+        with tl.connect():
+            run.log(loss=0.5, step=0)
+            assert run.flush(timeout_s=20)
+        run.log(loss=0.25, step=1)
+        assert run.flush(timeout_s=30)
+    with tl.connect() as client:
+        assert run.flush(timeout_s=30)
+        assert [point["value"] for point in client.runs.history(run.id, "loss")] == [0.5, 0.25]
+        assert client.runs.get(run.id)["status"] == "FINISHED"
+
+
+def test_connecting_right_after_a_run_finds_no_home_that_is_held(root: Path) -> None:
+    """A process that takes the run into the home holds it for a moment."""
+    for number in range(3):
+        with tl.run(f"run {number}", **QUIET) as run:
+            run.log(loss=1)
+        with tl.connect() as client:
+            assert run.flush(timeout_s=30)
+            assert client.runs.get(run.id)["status"] == "FINISHED"
