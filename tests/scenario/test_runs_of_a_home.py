@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 import twinloop as tl
-from tests.recording import spooling
+from tests.recording import NOBODY, spooling
+from twinloop.core.errors import Unavailable
 from twinloop.sdk.spooling.left import spools
 from twinloop.sdk.tracking import process
 
@@ -56,3 +58,30 @@ def test_connecting_right_after_a_run_finds_no_home_that_is_held(root: Path) -> 
         with tl.connect() as client:
             assert run.flush(timeout_s=30)
             assert client.runs.get(run.id)["status"] == "FINISHED"
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_a_model_that_is_logged_on_a_run_comes_out_of_it(root: Path, opened: bool) -> None:
+    """Also when the home has to be opened for it."""
+    with contextlib.ExitStack() as stack:
+        if opened:
+            stack.enter_context(tl.connect())
+        with tl.run("train", **QUIET) as run:
+            pass
+        made = run.log_model("delay", 0.5, label="late", params={"depth": 6})
+    assert (made["ref"], made["manifest"]["params"]["depth"]) == ("model/delay@1", 6)
+    with tl.connect() as client:
+        assert run.flush(timeout_s=30)
+        edges = client.lineage.why("model/delay@1")["edges"]
+    assert [(edge["parent"], edge["role"]) for edge in edges] == [(f"run:{run.id}", "produced_by")]
+
+
+def test_a_model_cannot_be_registered_while_the_server_is_away_and_the_error_says_what_to_do(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TWINLOOP_URL", NOBODY)
+    monkeypatch.setenv("TWINLOOP_EXIT_WAIT_S", "0")
+    with tl.run("train", **QUIET) as run:
+        with pytest.raises(Unavailable, match=r"No model was registered.*run\.artifact\(path\).*run_id="):
+            run.log_model("delay", 0.5, label="late")
+        run.log(loss=1)

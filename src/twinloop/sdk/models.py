@@ -56,6 +56,7 @@ class Models:
         threshold: float = 0.5,
         params: Mapping[str, Any] | None = None,
         format: str | None = None,
+        run_id: str | None = None,
     ) -> Json:
         """Register a trained model and return its revision.
 
@@ -64,6 +65,7 @@ class Models:
                 or the path of a model file, with its ``format``.
             label: name of the answer; a binary model answers ``probability`` and this as true or false.
             views: feature views that give inputs when it serves, in the order to look them up.
+            run_id: the run it came out of; unless given, the one whose block or pipeline step this is in.
 
         Raises:
             InvalidInput: a model of another kind; save it to a file and give its path and format.
@@ -80,7 +82,7 @@ class Models:
             training_set=training_set,
             params={**(params or {}), **extra},
         )
-        body = {"name": name, "model": msgspec.to_builtins(draft), "run_id": current_run_id()}
+        body = {"name": name, "model": msgspec.to_builtins(draft), "run_id": run_id or current_run_id()}
         return self._client.call("POST", "/api/v1/models", body)["revision"]
 
     def batch(self, model: str, dataset: str, name: str, at: str | None = None, prefix: str = "") -> Json:

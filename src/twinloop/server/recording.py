@@ -98,7 +98,14 @@ def recorder() -> Recorder:
     """The recorder of this process for the Twinloop that the settings name."""
     settings = load()
     place = Place(url=settings.url.rstrip("/")) if settings.url else Place(home=str(settings.home.absolute()))
-    return recorder_for(place, settings.spool, settings.exit_wait_s, reach)
+    return recorder_for(place, settings.spool, settings.exit_wait_s, reach, hold)
+
+
+def hold(place: Place) -> Client:
+    """A client of a home that nobody serves. Raises HomeHeld when another program has it open."""
+    from twinloop.server.connect import connect
+
+    return connect(home=place.home)
 
 
 def reach(place: Place) -> Client | None:

@@ -124,7 +124,7 @@ def test_the_way_and_the_key_are_looked_up_again_after_they_failed(client: Clien
         asked.append(place)
         return client
 
-    destination = Destination(HERE, reach)
+    destination = Destination(HERE, reach, reach)
     for _ in range(2):
         with destination.client():
             pass

@@ -7,9 +7,6 @@ import logging
 import math
 import multiprocessing
 import os
-import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -348,42 +345,6 @@ def test_the_end_of_a_program_says_what_has_not_arrived(root: Path, caplog: pyte
     assert "twinloop spool send" in said
 
 
-def test_blocks_of_generators_may_be_left_in_any_order(root: Path) -> None:
-    def training(name: str) -> Iterator[None]:
-        with tl.run(name, **QUIET):
-            yield
-
-    first, second = training("first"), training("second")
-    next(first)
-    next(second)
-    first.close()  # type: ignore[attr-defined]
-    tl.log(x=1)
-    second.close()  # type: ignore[attr-defined]
-    with pytest.raises(Refused):
-        tl.log(x=2)
-    with tl.run("third", **QUIET):
-        pass
-    starts = of(Start, root)
-    assert [log.run for log in of(Log, root)] == [starts[1].run]
-    assert starts[2].parent is None
-
-
-def test_tasks_that_train_side_by_side_log_to_their_own_runs(root: Path) -> None:
-    async def train(number: int) -> str:
-        with tl.run(f"task {number}", **QUIET) as run:
-            for _ in range(3):
-                await asyncio.sleep(0)
-                tl.log(number=number)
-            return run.id
-
-    async def both() -> list[str]:
-        return await asyncio.gather(train(1), train(2))
-
-    first, second = asyncio.run(both())
-    assert {(log.run, log.points[0][1]) for log in of(Log, root)} == {(first, 1.0), (second, 2.0)}
-    assert [start.parent for start in of(Start, root)] == [None, None]
-
-
 def test_params_that_were_refused_may_be_logged_anew(root: Path) -> None:
     run = tl.run(**QUIET)
     with pytest.raises(InvalidInput, match="UTF-8"):
@@ -410,49 +371,6 @@ def test_a_call_that_is_refused_moves_no_step(root: Path) -> None:
         run.log(a=1, b="high")
     run.log(a=1)
     assert [log.points for log in of(Log, root)] == [[("a", 1.0, 0)]]
-
-
-def test_the_random_numbers_of_a_program_are_its_own(root: Path) -> None:
-    """Also while the server is away and the sender waits between its tries."""
-    random.seed(7)
-    expected = random.getstate()
-    with tl.run(**QUIET) as run:
-        run.log(loss=1)
-        run.flush(timeout_s=1.0)
-    assert random.getstate() == expected
-    names = set()
-    for _ in range(4):
-        random.seed(7)
-        names.add(tl.run(**QUIET).name)
-    assert len(names) > 1, "seeded programs are not all called the same"
-
-
-SIGNALS = """
-import signal, time, twinloop as tl
-
-with tl.run(capture=False, system_metrics=False) as run:
-    caught = []
-
-    def told(number, frame):
-        caught.append(number)
-        run.log(told=1)
-        run.tags(told=1)
-
-    signal.signal(signal.SIGALRM, told)
-    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0005)
-    for step in range(60_000):
-        run.log(loss=0.5, step=step)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-print(len(caught))
-"""
-
-
-def test_a_signal_handler_that_logs_neither_hangs_nor_loses_anything(root: Path, tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", SIGNALS], capture_output=True, text=True, timeout=120, env=os.environ)
-    assert done.returncode == 0, done.stderr
-    points = [point for log in of(Log, root) for point in log.points]
-    assert [step for key, _, step in points if key == "loss"] == list(range(60_000))
-    assert sum(key == "told" for key, _, _ in points) == len(of(Tags, root)) == int(done.stdout) > 0
 
 
 def test_a_file_whose_name_or_place_cannot_be_is_an_error_at_once_and_nothing_of_its_folder_is_kept(

@@ -18,17 +18,21 @@ if TYPE_CHECKING:
 Reach = Callable[[Place], Client | None]
 """A client for the server at a place; None when the place is a home that nobody serves."""
 
+Hold = Callable[[Place], Client]
+"""A client of a home that nobody serves, which holds it until it is closed."""
+
 
 class Destination:
     """Gives the threads that send one client between them, connected when it is first needed and kept."""
 
-    def __init__(self, place: Place, reach: Reach) -> None:
+    def __init__(self, place: Place, reach: Reach, hold: Hold) -> None:
         self.place = place
         self.alone = threading.Lock()
         """Held by whoever hands spools over to a home that nobody serves; a home takes one at a time."""
         self.spools: list[Path] = []
         """The folders that go there, for handing all of them over at once."""
         self._reach = reach
+        self._hold = hold
         self._client: Client | None = None
         self._lock = threading.Lock()
 
@@ -49,9 +53,19 @@ class Destination:
             self._lost(found)
             raise
 
+    @contextmanager
+    def opened(self) -> Iterator[Client]:
+        """A client; a home that nobody serves is held meanwhile. Raises as ``client``, and HomeHeld."""
+        with self.client() as found:
+            if found is not None:
+                yield found
+                return
+        with self._hold(self.place) as own:
+            yield own
+
     def again(self) -> Destination:
         """A new one for the same place, for a forked child, which must not share connections."""
-        return Destination(self.place, self._reach)
+        return Destination(self.place, self._reach, self._hold)
 
     def close(self) -> None:
         if self._client is not None:

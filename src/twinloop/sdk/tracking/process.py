@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from twinloop.sdk.spooling.destination import Destination, Reach
+from twinloop.sdk.spooling.destination import Destination, Hold, Reach
 from twinloop.sdk.spooling.spool import Place
 from twinloop.sdk.tracking import context
 from twinloop.sdk.tracking.recorder import Recorder
@@ -22,13 +22,13 @@ _pid = 0
 _HAND_OVER_S = 60.0
 
 
-def recorder_for(place: Place, root: Path, exit_wait_s: float, reach: Reach) -> Recorder:
+def recorder_for(place: Place, root: Path, exit_wait_s: float, reach: Reach, hold: Hold) -> Recorder:
     """The recorder of this process for ``place``, with its spools below ``root``."""
     with _lock:
         _at_end()
         found = _recorders.get((place, root))
         if found is None:
-            found = _recorders[place, root] = Recorder(Destination(place, reach), root, exit_wait_s)
+            found = _recorders[place, root] = Recorder(Destination(place, reach, hold), root, exit_wait_s)
         return found
 
 

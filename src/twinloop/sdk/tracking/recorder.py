@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from itertools import count
 from pathlib import Path
 from typing import TypeVar
@@ -150,6 +150,9 @@ class Recorder:
             return
         if not lane.write(run, encoded(Artifact(run.id, path, file=kept, model=model))):
             self._no_room(run)
+
+    def client(self) -> AbstractContextManager[Client]:
+        return self.destination.opened()
 
     def flush(self, timeout_s: float | None) -> bool:
         deadline = time.monotonic() + (threading.TIMEOUT_MAX if timeout_s is None else timeout_s)

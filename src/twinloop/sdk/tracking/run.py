@@ -28,11 +28,14 @@ from twinloop.control.tracking.replay.operations import (
     Use,
 )
 from twinloop.core.digests import is_digest
-from twinloop.core.errors import InvalidInput
+from twinloop.core.errors import InvalidInput, Unavailable
 from twinloop.core.ids import Ref
 from twinloop.sdk.tracking import context
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from twinloop.sdk.client import Client
     from twinloop.sdk.spooling.delivery import Rejected
 
 T = TypeVar("T")
@@ -53,13 +56,16 @@ class Sink(Protocol):
 
     def ended(self, run: ActiveRun) -> None: ...
 
+    def client(self) -> AbstractContextManager[Client]: ...
+
 
 class ActiveRun:
     """A run under way. Use it as a context manager, or ``finish`` it; the end of the program finishes what is left.
 
-    Nothing here waits for a server or fails because one is away: what is logged is appended to a journal and sent by a
-    thread, in order, once each. Input that cannot be right is an InvalidInput at once; what only the server can know to
-    be wrong is logged as a warning and kept in ``rejected``. Safe for use by many threads.
+    Nothing here but ``flush`` and ``log_model`` waits for a server or fails because one is away: what is logged is
+    appended to a journal and sent by a thread, in order, once each. Input that cannot be right is an InvalidInput at
+    once; what only the server can know to be wrong is logged as a warning and kept in ``rejected``. Safe for use by
+    many threads.
     """
 
     def __init__(self, sink: Sink, start: Start, parent: ActiveRun | None = None, owner: bool = True) -> None:
@@ -181,6 +187,28 @@ class ActiveRun:
         """Say which revision came out of the run; what ``client.models.log`` and its like register inside the block of a
         run is linked without this."""
         self._sink.write(self, Produce(self.id, _revision(ref)))
+
+    def log_model(self, name: str, model: Any, *, label: str, **options: Any) -> dict[str, Any]:
+        """Register a trained model that came out of the run, and return its revision.
+
+        ``run.log_model("delay", booster, label="late", inputs=inputs)``. The one verb here that waits for the server,
+        which gives a revision its number.
+
+        Args:
+            options: see ``client.models.log``.
+
+        Raises:
+            Unavailable: the server is away. Nothing was registered; the message says how to do so later.
+            InvalidInput: a model of a kind that cannot be logged as it is.
+        """
+        try:
+            with self._sink.client() as client:
+                return client.models.log(name, model, label=label, run_id=self.id, **options)
+        except Unavailable as error:
+            raise Unavailable(
+                f"{error.message} No model was registered, because its revision gets its number there. Keep its file "
+                f"with run.artifact(path), and register it later with client.models.log(…, run_id={self.id!r})."
+            ) from error
 
     def flush(self, timeout_s: float | None = None) -> bool:
         """Wait until the server has all that was logged; False when that takes longer than ``timeout_s``."""
