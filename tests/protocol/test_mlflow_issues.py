@@ -84,3 +84,14 @@ def test_label_schemas_are_made_listed_changed_and_deleted(mlflow: Mlflow) -> No
     assert found == changed == mlflow("GET", f"/label-schemas/get?schema_id={made['schema_id']}")
     mlflow("DELETE", "/label-schemas/delete", {"schema_id": made["schema_id"]})
     assert len(mlflow("GET", "/label-schemas/list?experiment_id=0")["label_schemas"]) == 1
+
+
+def test_a_label_schema_says_by_name_or_number_whether_it_asks_for_feedback_or_an_expectation(mlflow: Mlflow) -> None:
+    body = {"experiment_id": "0", "input": {"text": {}}}
+    for given, kind in (("FEEDBACK", "FEEDBACK"), (1, "FEEDBACK"), ("EXPECTATION", "EXPECTATION"), (2, "EXPECTATION")):
+        made = mlflow("POST", "/label-schemas/create", {**body, "name": f"asks {given}", "type": given})["label_schema"]
+        assert made["type"] == kind
+        mlflow("DELETE", "/label-schemas/delete", {"schema_id": made["schema_id"]})
+    for wrong in ({}, {"type": ""}, {"type": "OPINION"}, {"type": 0}, {"type": None}):
+        with pytest.raises(AssertionError, match="`type` must be one of FEEDBACK or EXPECTATION"):
+            mlflow("POST", "/label-schemas/create", {**body, "name": "asks for something", **wrong})

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from twinloop.protocols.mlflow.request import Required
 from twinloop.protocols.mlflow.wire import Integer
 
 
 class Create(msgspec.Struct, frozen=True):
-    name: str
+    name: Required
     experiment_ids: list[str] = []
     tags: str | None = None
 
@@ -22,11 +23,11 @@ class Search(msgspec.Struct, frozen=True):
 
 
 class Tags(msgspec.Struct, frozen=True):
-    tags: str
+    tags: Required
 
 
 class Upsert(msgspec.Struct, frozen=True):
-    records: str
+    records: Required
 
 
 class Records(msgspec.Struct, frozen=True):

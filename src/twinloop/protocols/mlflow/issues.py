@@ -11,7 +11,7 @@ from twinloop.control.evaluation.issues.service import Issues
 from twinloop.protocols.http import Call
 from twinloop.protocols.mlflow.endpoint import Endpoint
 from twinloop.protocols.mlflow.evaluation_datasets_translate import position, token
-from twinloop.protocols.mlflow.request import read
+from twinloop.protocols.mlflow.request import Required, read
 from twinloop.protocols.mlflow.translate import integer
 from twinloop.protocols.mlflow.wire import Integer
 
@@ -20,7 +20,7 @@ _PATH = "/api/3.0/mlflow/issues"
 
 
 class Create(msgspec.Struct, frozen=True):
-    experiment_id: str
+    experiment_id: Required
     name: str = ""
     description: str = ""
     status: Status = "pending"

@@ -12,12 +12,16 @@ from twinloop.core.errors import InvalidInput
 from twinloop.protocols.http import Call
 from twinloop.protocols.mlflow.endpoint import Endpoint
 from twinloop.protocols.mlflow.evaluation_datasets_translate import position, token
-from twinloop.protocols.mlflow.request import read
+from twinloop.protocols.mlflow.request import Required, read
 from twinloop.protocols.mlflow.translate import integer
 from twinloop.protocols.mlflow.wire import Integer
 
 Json = dict[str, Any]
 _PATH = "/api/3.0/mlflow/label-schemas"
+_TYPES: dict[str | int, Literal["FEEDBACK", "EXPECTATION"]] = {
+    **dict.fromkeys(("FEEDBACK", 1), "FEEDBACK"),
+    **dict.fromkeys(("EXPECTATION", 2), "EXPECTATION"),
+}
 
 
 class NumericInput(msgspec.Struct, frozen=True):
@@ -49,16 +53,16 @@ class InputForm(msgspec.Struct, frozen=True):
 
 
 class Create(msgspec.Struct, frozen=True):
-    experiment_id: str
+    experiment_id: Required
     name: str = ""
-    type: Literal["FEEDBACK", "EXPECTATION"] = "FEEDBACK"
+    type: str | int = ""
     input: InputForm = InputForm()
     instruction: str | None = None
     enable_comment: bool = False
 
 
 class Update(msgspec.Struct, frozen=True):
-    schema_id: str
+    schema_id: Required
     name: str | None = None
     instruction: str | None = None
     enable_comment: bool | None = None
@@ -66,16 +70,16 @@ class Update(msgspec.Struct, frozen=True):
 
 
 class Named(msgspec.Struct, frozen=True):
-    experiment_id: str
-    name: str
+    experiment_id: Required
+    name: Required
 
 
 class OfId(msgspec.Struct, frozen=True):
-    schema_id: str
+    schema_id: Required
 
 
 class Listing(msgspec.Struct, frozen=True):
-    experiment_id: str
+    experiment_id: Required
     max_results: Integer = 100
     page_token: str | None = None
 
@@ -93,7 +97,7 @@ class LabelSchemaHandlers:
             call.who,
             request.experiment_id,
             request.name,
-            request.type,
+            _type(request.type),
             _input(request.input),
             request.instruction,
             request.enable_comment,
@@ -130,6 +134,15 @@ class LabelSchemaHandlers:
         request = await read(call, OfId)
         await self._schemas.delete(call.who, request.schema_id)
         return {}
+
+
+def _type(given: str | int) -> Literal["FEEDBACK", "EXPECTATION"]:
+    found = _TYPES.get(given)
+    if found is None:
+        raise InvalidInput(
+            f"Label schema `type` must be one of FEEDBACK or EXPECTATION; got {str(given)[:40]!r}. Say what it asks for."
+        )
+    return found
 
 
 def _input(given: InputForm) -> Input:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import msgspec
 
+from twinloop.protocols.mlflow.request import Required
 from twinloop.protocols.mlflow.wire import Integer, Number
 
 
 class Register(msgspec.Struct, frozen=True):
-    experiment_id: str
+    experiment_id: Required
     name: str = ""
     serialized_scorer: str = ""
 
@@ -21,19 +22,19 @@ class Listing(msgspec.Struct, frozen=True):
 
 
 class Named(msgspec.Struct, frozen=True):
-    experiment_id: str
-    name: str
+    experiment_id: Required
+    name: Required
 
 
 class Versioned(msgspec.Struct, frozen=True):
-    experiment_id: str
-    name: str
+    experiment_id: Required
+    name: Required
     version: Integer | None = None
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    experiment_id: str
-    name: str
+    experiment_id: Required
+    name: Required
     sample_rate: Number
     filter_string: str | None = None
 

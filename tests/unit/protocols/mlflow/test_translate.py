@@ -24,7 +24,7 @@ from twinloop.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from twinloop.protocols.mlflow import translate, wire
+from twinloop.protocols.mlflow import evaluation_datasets_wire, issues, label_schemas, scorers_wire, translate, wire
 from twinloop.protocols.mlflow.errors import MLFLOW
 from twinloop.protocols.mlflow.request import decode
 
@@ -153,6 +153,29 @@ def test_numbers_that_are_none_are_refused(field: dict[str, Any]) -> None:
         batch_of(field)
     with pytest.raises(InvalidInput, match=f"for parameter '{name}' supplied: Hint: Value was of type 'str'"):
         decode(json.dumps({"key": "m", "value": 1, "timestamp": 1} | field).encode(), wire.LogMetric)
+
+
+@pytest.mark.parametrize(
+    ("type", "field", "rest"),
+    [
+        (scorers_wire.Register, "experiment_id", {"name": "s", "serialized_scorer": "{}"}),
+        (scorers_wire.Named, "name", {"experiment_id": "0"}),
+        (scorers_wire.Versioned, "name", {"experiment_id": "0"}),
+        (scorers_wire.Schedule, "name", {"experiment_id": "0", "sample_rate": 1}),
+        (evaluation_datasets_wire.Create, "name", {}),
+        (evaluation_datasets_wire.Tags, "tags", {}),
+        (evaluation_datasets_wire.Upsert, "records", {}),
+        (issues.Create, "experiment_id", {"name": "i", "description": "d"}),
+        (label_schemas.Create, "experiment_id", {"name": "l", "type": "FEEDBACK"}),
+        (label_schemas.Named, "name", {"experiment_id": "0"}),
+        (label_schemas.OfId, "schema_id", {}),
+    ],
+)
+def test_text_that_must_be_there_is_missing_when_it_is_empty(type: Any, field: str, rest: dict[str, Any]) -> None:
+    for given in ({}, {field: None}, {field: ""}):
+        with pytest.raises(InvalidInput, match=f"Missing value for required parameter '{field}'"):
+            decode(json.dumps(rest | given).encode(), type)
+    decode(json.dumps(rest | {field: "x"}).encode(), type)
 
 
 @pytest.mark.parametrize(
