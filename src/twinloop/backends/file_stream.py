@@ -208,6 +208,14 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, whose names survive a power cut. One that is there is left as it is."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        folder.mkdir(exist_ok=True)
+        sync_folder(folder.parent)
+
+
 def damaged(path: Path, why: str) -> StorageCorrupt:
     return StorageCorrupt(f"The blob {path} is damaged: {why}. Restore it from a backup, or upload the file again.")
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 
-from twinloop.backends.file_stream import Spooled, file_chunks, spooled, sync_folder, translated
+from twinloop.backends.file_stream import Spooled, file_chunks, make_folder, spooled, sync_folder, translated
 from twinloop.backends.loading import folder_of
 from twinloop.backends.local_parts import LocalParts
 from twinloop.control.store.ports import BlobRef, Slot
@@ -90,7 +90,7 @@ def check_expected(found: Digest, expected: Digest | None) -> None:
 def _move(whole: Spooled, path: Path) -> None:
     """Give a synced file its name. One there is replaced, which costs nothing and mends it where it was damaged."""
     with translated(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         whole.path.rename(path)
         sync_folder(path.parent)
 

@@ -16,7 +16,16 @@ from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from twinloop.backends.file_stream import Spooled, damaged, spooled, sync_folder, translated, write_all, write_slot
+from twinloop.backends.file_stream import (
+    Spooled,
+    damaged,
+    make_folder,
+    spooled,
+    sync_folder,
+    translated,
+    write_all,
+    write_slot,
+)
 from twinloop.control.store.ports import BlobRef, Slot
 from twinloop.core.digests import Digest, parse_digest
 from twinloop.core.errors import InvalidInput, NotFound
@@ -36,7 +45,7 @@ class LocalParts:
         self._incoming = folder / "incoming"
         self._parts = folder / "parts"
         with translated(folder):
-            self._parts.mkdir(parents=True, exist_ok=True)
+            make_folder(self._parts)
 
     async def put(self, upload: str, number: int, chunks: AsyncIterable[bytes], slot: Slot | None) -> BlobRef:
         folder = self._folder(upload)
@@ -77,20 +86,15 @@ class LocalParts:
         if file.exists():
             return
         with translated(self._parts):
-            self._make_folder(file.parent)
+            make_folder(file.parent)
             file.touch()
             sync_folder(file.parent)
 
     def _keep(self, part: Spooled, path: Path) -> None:
         with translated(self._parts):
-            self._make_folder(path.parent)
+            make_folder(path.parent)
             part.path.rename(path)
             sync_folder(path.parent)
-
-    def _make_folder(self, folder: Path) -> None:
-        if not folder.is_dir():
-            folder.mkdir(exist_ok=True)
-            sync_folder(self._parts)
 
     def _copy(self, folder: Path, parts: Parts) -> Spooled:
         sha = hashlib.sha256()

@@ -10,6 +10,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from twinloop.backends.file_stream import make_folder, sync_folder
 from twinloop.core.errors import StorageFull, StorageUnreadable
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
@@ -64,7 +65,7 @@ class FileSecrets:
         """Whole or not at all: written beside, synced, and renamed into place."""
         partial = path.with_name(f"{path.name}{_PARTIAL}")
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._folder)
             self._folder.chmod(0o700)
             with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
                 os.fchmod(file.fileno(), 0o600)
@@ -72,7 +73,7 @@ class FileSecrets:
                 file.flush()
                 os.fsync(file.fileno())
             partial.rename(path)
-            self._sync_folder()
+            sync_folder(self._folder)
         except OSError as error:
             with contextlib.suppress(OSError):
                 partial.unlink()
@@ -81,10 +82,3 @@ class FileSecrets:
             raise StorageUnreadable(
                 f"The secret {path} cannot be written ({error.strerror}). Check its owner."
             ) from error
-
-    def _sync_folder(self) -> None:
-        handle = os.open(self._folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -31,6 +31,21 @@ async def test_a_damaged_blob_is_mended_by_the_same_bytes(tmp_path: Path, damage
     assert await read(blobs) == b"hello"
 
 
+async def test_every_folder_on_the_way_to_a_blob_survives_a_power_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blobs, synced, sync = LocalBlobs(tmp_path), set[Path](), os.fsync
+
+    def noted(handle: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{handle}").readlink())
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    kept = await blobs.put(stream(b"hello"))
+    path = await blobs.local_path(kept.digest)
+    assert {path.parent, path.parent.parent, tmp_path} <= synced
+
+
 async def test_a_reader_of_a_blob_that_is_put_again_reads_on(tmp_path: Path) -> None:
     blobs = LocalBlobs(tmp_path)
     kept = await blobs.put(stream(bytes(3 * 2**20)))
