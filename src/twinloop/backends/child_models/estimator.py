@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ class Estimator:
         self._predict = getattr(model, predict, None)
         if self._predict is None:
             raise Refused(f"The model is a {type(model).__name__}, which has no {predict}. Log one that predicts.")
+        # What says that it was fitted without probabilities, or has them in name only.
+        self._without = (import_module("sklearn.exceptions").NotFittedError, NotImplementedError)
         self._names: list[str] | None = None
         if getattr(model, "feature_names_in_", None) is not None:
             self._names = [str(name) for name in model.feature_names_in_]
@@ -53,7 +56,7 @@ class Estimator:
         if self._chances is not None:
             try:
                 chances = self._chances(given)
-            except (AttributeError, NotImplementedError):
+            except self._without:
                 self._chances = None
             else:
                 if not isinstance(chances, list):
