@@ -40,6 +40,12 @@ def files(run_id=None, list_of=None):
     return sorted(found)
 
 
+def metric(key, value):
+    if key.endswith("_time"):  # how long scikit-learn took
+        return "<seconds>"
+    return None if value != value else round(value, 6)
+
+
 def run_of(run):
     tags = {k: plain(v) for k, v in run.data.tags.items() if k not in ELSEWHERE}
     name = RANDOM_NAME.sub("<name>", run.info.run_name)
@@ -51,7 +57,7 @@ def run_of(run):
         "ended": run.info.end_time is not None,
         "uri": plain(run.info.artifact_uri),
         "params": dict(sorted(run.data.params.items())),
-        "metrics": {k: None if v != v else round(v, 6) for k, v in sorted(run.data.metrics.items())},
+        "metrics": {k: metric(k, v) for k, v in sorted(run.data.metrics.items())},
         "tags": dict(sorted(tags.items())),
         "datasets": sorted(
             [one.dataset.name, one.dataset.source_type, sorted([t.key, t.value] for t in one.tags)]
@@ -99,6 +105,16 @@ def trace_of(trace):
     }  # fmt: skip
 
 
+def version_of(version):
+    # A search tells no aliases on MLflow's server.
+    aliases = sorted(client.get_model_version(version.name, version.version).aliases)
+    tags = {k: plain(x) for k, x in sorted(version.tags.items())}
+    return [
+        version.version, version.current_stage, version.status, version.description, tags, aliases,
+        bool(version.run_id), plain(version.source), dict(sorted((version.params or {}).items())),
+    ]  # fmt: skip
+
+
 def registered():
     for model in [
         *client.search_registered_models(),
@@ -108,18 +124,20 @@ def registered():
         versions = client.search_model_versions(f"name = '{model.name}'{prompt}", order_by=["version_number ASC"])
         yield [
             model.name, model.description, dict(sorted(model.tags.items())), dict(sorted(model.aliases.items())),
-            [
-                [v.version, v.current_stage, v.status, v.description, {k: plain(x) for k, x in sorted(v.tags.items())},
-                 sorted(v.aliases), bool(v.run_id), plain(v.source), dict(sorted((v.params or {}).items()))]
-                for v in versions
-            ],
+            [version_of(version) for version in versions],
         ]  # fmt: skip
 
 
 def held():
     for experiment in sorted(client.search_experiments(view_type=ViewType.ALL), key=lambda one: int(one.experiment_id)):
         where = [experiment.experiment_id]
-        runs = client.search_runs(where, run_view_type=ViewType.ALL, order_by=["attributes.start_time ASC"])
+        runs = sorted(
+            client.search_runs(where, run_view_type=ViewType.ALL),
+            key=lambda run: (
+                run.info.start_time,
+                sorted(run.data.params.items()),
+            ),  # some begin in the same millisecond
+        )
         try:
             models = list(
                 client.search_logged_models(where, order_by=[{"field_name": "creation_timestamp", "ascending": True}])
@@ -127,7 +145,10 @@ def held():
         except MlflowException as error:
             models = []
             print(error)
-        traces = client.search_traces(locations=where, order_by=["timestamp_ms ASC"])
+        traces = sorted(
+            client.search_traces(locations=where),
+            key=lambda trace: (trace.info.request_time, trace.info.request_preview or ""),
+        )
         yield {
             "name": experiment.name,
             "stage": experiment.lifecycle_stage,
