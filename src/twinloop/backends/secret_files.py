@@ -67,7 +67,7 @@ class FileSecrets:
         try:
             make_folder(self._folder)
             self._folder.chmod(0o700)
-            with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:  # noqa: PTH123
+            with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
                 os.fchmod(file.fileno(), 0o600)
                 file.write(value.encode())
                 file.flush()
