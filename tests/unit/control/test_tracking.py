@@ -223,6 +223,20 @@ async def test_experiments_are_found_by_name_tag_and_number(tracking: Tracking, 
         await tracking.experiments.delete_tag(WHO, "1", "team")
 
 
+async def test_an_id_that_is_a_number_names_no_experiment_and_one_that_is_none_is_refused(tracking: Tracking) -> None:
+    for absent in ("-1", "7", "9" * 18):
+        with pytest.raises(NotFound, match=f"No Experiment with id={absent} exists"):
+            await tracking.experiments.get(WHO, absent)
+        with pytest.raises(NotFound):
+            await tracking.create(WHO, absent)
+        assert (await tracking.search(WHO, [absent], Query())).items == ()
+    for wrong in ("", "-", "--1", "1-", "1.5", "x", "٣", "9" * 30):
+        with pytest.raises(InvalidInput, match="Experiment ID must be a valid integer"):
+            await tracking.experiments.get(WHO, wrong)
+        with pytest.raises(InvalidInput, match="Experiment ID must be a valid integer"):
+            await tracking.search(WHO, [wrong], Query())
+
+
 @pytest.mark.parametrize("key", ["", ".", "..", "a/../b", "/a", "a\x00", "a;b", "k" * 251, "a\n"])
 async def test_keys_that_could_be_other_paths_are_refused(tracking: Tracking, key: str) -> None:
     run = await tracking.create(WHO)

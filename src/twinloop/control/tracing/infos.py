@@ -302,10 +302,11 @@ class TraceInfos:
 
 
 def numbers(experiment_ids: Iterable[str]) -> list[int]:
-    """Ids of experiments as numbers. Raises InvalidInput."""
+    """Ids of experiments as numbers, which may be some that no experiment has. Raises InvalidInput."""
     found = []
     for id in experiment_ids:
-        if not (id.isascii() and id.isdigit() and len(id) <= 18):
+        digits = id.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
             raise InvalidInput(f"Invalid experiment ID '{id[:60]}'. Experiment ID must be a valid integer.")
         found.append(int(id))
     return found

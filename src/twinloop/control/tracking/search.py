@@ -268,7 +268,8 @@ def _numbers(clause: Clause) -> Any:
 
 
 def number_of(experiment_id: str) -> int:
-    """An experiment's id as a number. Raises InvalidInput."""
-    if not (experiment_id.isascii() and experiment_id.isdigit() and len(experiment_id) <= 18):
+    """An experiment's id as a number, which may be one that no experiment has. Raises InvalidInput."""
+    digits = experiment_id.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 18):
         raise InvalidInput(f"Invalid experiment ID '{experiment_id[:60]}'. Experiment ID must be a valid integer.")
     return int(experiment_id)

@@ -9,7 +9,7 @@ from typing import Any
 from twinloop.control.search.page import Page
 from twinloop.control.tracing import info
 from twinloop.control.tracing.correlation import Correlation
-from twinloop.control.tracing.infos import PAGE
+from twinloop.control.tracing.infos import PAGE, numbers
 from twinloop.control.tracing.measures import LIMIT, Aggregation, Point, Question, View
 from twinloop.core.errors import InvalidInput
 from twinloop.protocols.mlflow import traces_wire as wire
@@ -75,7 +75,7 @@ def told(trace: wire.TraceInfo, now_ms: int) -> info.TraceInfo:
     state = choice(trace.state, _STATES, "state")
     return info.TraceInfo(
         trace_id=key,
-        experiment=_experiment(experiment_id),
+        experiment=numbers([experiment_id])[0],
         request_ms=_in_range(parse_timestamp(trace.request_time, "request_time") if trace.request_time else 0),
         state=state,  # type: ignore[arg-type]
         duration_ms=(trace.execution_duration and parse_duration(trace.execution_duration, "execution_duration"))
@@ -99,15 +99,9 @@ def _in_range(at_ms: int) -> int:
     return at_ms
 
 
-def _experiment(id: str) -> int:
-    if not (id.isascii() and id.isdigit() and len(id) <= 18):
-        raise InvalidInput(f"Invalid experiment ID '{id[:60]}'. Experiment ID must be a valid integer.")
-    return int(id)
-
-
 def experiments_of(locations: Iterable[wire.Location]) -> list[int]:
     places = (location.mlflow_experiment for location in locations)
-    return [_experiment(str(place.experiment_id)) for place in places if place is not None]
+    return numbers(str(place.experiment_id) for place in places if place is not None)
 
 
 def info_json(found: info.TraceInfo) -> Json:
@@ -174,7 +168,7 @@ def question(asked: wire.Metrics) -> Question:
     required(asked.metric_name, "metric_name")
     required(asked.aggregations, "aggregations")
     return Question(
-        experiments=tuple(_experiment(id) for id in asked.experiment_ids),
+        experiments=tuple(numbers(asked.experiment_ids)),
         view=choice(asked.view_type, _VIEWS, "view_type", first=1),  # type: ignore[arg-type]
         metric=asked.metric_name,
         aggregations=tuple(

@@ -224,3 +224,13 @@ def test_a_long_stack_trace_is_shown_from_its_end() -> None:
     shown = assessment_json(made(value=None, error=error))["feedback"]["error"]
     assert len(shown["stack_trace"]) == 1000
     assert shown["stack_trace"].endswith("xend")
+
+
+def test_a_search_may_name_experiments_that_cannot_be_and_none_that_are_no_numbers() -> None:
+    def places(*ids: str) -> list[wire.Location]:
+        return [wire.Location(mlflow_experiment=wire.Experiment(id)) for id in ids]
+
+    assert translate.experiments_of(places("0", "-1", "12")) == [0, -1, 12]
+    for wrong in ("", "-", "x1", "²"):
+        with pytest.raises(InvalidInput, match="Experiment ID must be a valid integer"):
+            translate.experiments_of(places("0", wrong))
