@@ -88,7 +88,12 @@ def test_label_schemas_are_made_listed_changed_and_deleted(mlflow: Mlflow) -> No
 
 def test_a_label_schema_says_by_name_or_number_whether_it_asks_for_feedback_or_an_expectation(mlflow: Mlflow) -> None:
     body = {"experiment_id": "0", "input": {"text": {}}}
-    for given, kind in (("FEEDBACK", "FEEDBACK"), (1, "FEEDBACK"), ("EXPECTATION", "EXPECTATION"), (2, "EXPECTATION")):
+    for given, kind in (
+        (1, "FEEDBACK"),
+        ("FEEDBACK", "FEEDBACK"),
+        ("EXPECTATION", "EXPECTATION"),
+        ("2", "EXPECTATION"),
+    ):
         made = mlflow("POST", "/label-schemas/create", {**body, "name": f"asks {given}", "type": given})["label_schema"]
         assert made["type"] == kind
         mlflow("DELETE", "/label-schemas/delete", {"schema_id": made["schema_id"]})

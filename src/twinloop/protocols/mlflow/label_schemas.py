@@ -19,8 +19,8 @@ from twinloop.protocols.mlflow.wire import Integer
 Json = dict[str, Any]
 _PATH = "/api/3.0/mlflow/label-schemas"
 _TYPES: dict[str | int, Literal["FEEDBACK", "EXPECTATION"]] = {
-    **dict.fromkeys(("FEEDBACK", 1), "FEEDBACK"),
-    **dict.fromkeys(("EXPECTATION", 2), "EXPECTATION"),
+    **dict.fromkeys(("FEEDBACK", 1, "1"), "FEEDBACK"),
+    **dict.fromkeys(("EXPECTATION", 2, "2"), "EXPECTATION"),
 }
 
 
