@@ -20,8 +20,10 @@ from tests.recording import operations, spooling
 from twinloop.control.tracking.replay.operations import Artifact, Finish, Log, Params, Produce, Read, Start, Tags, Use
 from twinloop.core.errors import InvalidInput, Refused
 from twinloop.sdk.definitions import current_run_id, running
+from twinloop.sdk.spooling.delivery import Rejected
 from twinloop.sdk.spooling.left import look, spools
 from twinloop.sdk.tracking import process
+from twinloop.server import recording
 
 QUIET: dict[str, Any] = {"capture": False, "system_metrics": False}
 
@@ -431,3 +433,19 @@ def test_times_are_digested_like_any_other_array(root: Path) -> None:
     for what in (days, days[::-1], numpy.zeros((0, 3)), numpy.float64(1.5)):
         run.use(what)
     assert len({item.digest for item in of(Read, root)}) == 4
+
+
+def test_a_run_that_is_refused_whole_is_told_a_few_times_and_not_at_every_step(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one is whose experiment was deleted: every record of it comes back."""
+    run, other = tl.run(**QUIET), tl.run(**QUIET)
+    with caplog.at_level(logging.WARNING):
+        for number in range(200):
+            recording.recorder().told([Rejected(number, run.id, f"no {number}")])
+        recording.recorder().told([Rejected(1, other.id, "no")])
+    said = [record.getMessage() for record in caplog.records if "not taken" in record.getMessage()]
+    assert len(said) == 12
+    assert said[10] == f"More of run {run.id} was not taken; see run.rejected."
+    assert said[11] == f"Something logged on run {other.id} was not taken: no"
+    assert len(run.rejected) == 200

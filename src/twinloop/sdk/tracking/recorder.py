@@ -31,6 +31,7 @@ T = TypeVar("T")
 
 RECORD_LIMIT = 2**20
 _SYNC_S = 1.0
+_WARNINGS = 10
 _FILES = "-files"
 
 
@@ -167,10 +168,14 @@ class Recorder:
                 lane.sender.hurry()
 
     def told(self, rejected: Sequence[Rejected]) -> None:
-        """The server refused operations; each is a warning, and stays with its run."""
+        """The server refused operations; the first of each run are warnings, and they stay with the run."""
         for item in rejected:
-            log.warning("Something logged on run %s was not taken: %s", item.run, item.message)
             run = self._runs.get(item.run)
+            before = 0 if run is None else len(run.rejected)
+            if before < _WARNINGS:
+                log.warning("Something logged on run %s was not taken: %s", item.run, item.message)
+            elif before == _WARNINGS:
+                log.warning("More of run %s was not taken; see run.rejected.", item.run)
             if run is not None:
                 run.reject(item)
 
