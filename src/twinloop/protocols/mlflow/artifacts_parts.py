@@ -16,7 +16,7 @@ from twinloop.protocols.mlflow.endpoint import Endpoint
 
 Json = dict[str, Any]
 _MPU = "/api/2.0/mlflow-artifacts/mpu"
-_NO_PRESIGNED = "Presigned download is not supported for the current artifact repository"
+_NO_PRESIGNED = "Multipart download is not supported for the current artifact repository"
 
 
 class PartHandlers:
@@ -51,10 +51,11 @@ class PartHandlers:
     async def complete(self, call: Call) -> Json:
         """Join the parts into the file."""
         request = await call.json(wire.CompleteParts)
+        target = _target(call, request.path)
         named = {part.part_number: (part.etag or "").strip('"') for part in request.parts}
         if not named:
             raise InvalidInput("Missing value for required parameter 'parts'. Name every part with its etag.")
-        await self._check_target(call, request.upload_id, request.path)
+        await self._check_target(call, request.upload_id, target)
         await self._uploads.complete(call.who, request.upload_id, None, named)
         return {}
 
@@ -65,9 +66,9 @@ class PartHandlers:
         await self._uploads.abort(call.who, request.upload_id)
         return {}
 
-    async def _check_target(self, call: Call, id: str, path: str) -> None:
+    async def _check_target(self, call: Call, id: str, target: str) -> None:
         upload = await self._uploads.get(call.who, id)
-        if upload.path != _target(call, path):
+        if upload.path != target:
             raise InvalidInput(f"The upload {id} is for {upload.path!r}. Complete it under that path.")
 
 

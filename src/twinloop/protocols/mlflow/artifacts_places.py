@@ -100,7 +100,7 @@ class PlaceHandlers:
         if bool(request.run_id) == bool(request.model_id):
             raise InvalidInput("Exactly one of run_id and model_id must be provided.")
         found = self._places.run if request.run_id else self._places.logged_model
-        await _refuse_presigned("upload", request, await found(call.who, request.run_id or request.model_id))
+        await _refuse_presigned("upload", "", request, await found(call.who, request.run_id or request.model_id))
 
     async def presigned_download(self, call: Call) -> None:
         """As ``presigned_upload``."""
@@ -109,7 +109,8 @@ class PlaceHandlers:
             raise InvalidInput("Missing value for required parameter 'run_id'.")
         if not 1 <= request.expiration <= _LONGEST_S:
             raise InvalidInput(f"expiration must be between 1 and {_LONGEST_S} seconds (got {request.expiration}).")
-        await _refuse_presigned("download", request, await self._places.run(call.who, request.run_id))
+        uri = await self._places.run(call.who, request.run_id)
+        await _refuse_presigned("download", "runs with ", request, uri)
 
     async def _listing(self, call: Call, uri: str, folder: str) -> Json:
         place = join(await self._place(call.who, uri), folder)
@@ -132,13 +133,13 @@ class PlaceHandlers:
         return place_of(uri)
 
 
-async def _refuse_presigned(what: str, request: wire.PresignedUrl, uri: str) -> None:
+async def _refuse_presigned(what: str, whose: str, request: wire.PresignedUrl, uri: str) -> None:
     if not request.path:
         raise InvalidInput("Missing value for required parameter 'path'.")
     file_path(request.path)
     raise InvalidInput(
-        f"Presigned {what} is not supported for proxied artifact storage (artifact URI scheme: {uri.partition(':')[0]}). "
-        "Send the file to, or read it from, this server."
+        f"Presigned {what} is not supported for {whose}proxied artifact storage (artifact URI scheme: "
+        f"{uri.partition(':')[0]}). Send the file to, or read it from, this server."
     )
 
 
