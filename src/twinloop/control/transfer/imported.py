@@ -14,7 +14,7 @@ from twinloop.control.registry.model import Act, Card, Origin, Parent, Revision,
 from twinloop.control.registry.ports import Kind
 from twinloop.control.registry.repository import Wanted
 from twinloop.control.registry.service import Registry
-from twinloop.control.registry.tables import cards, notes, revisions
+from twinloop.control.registry.tables import cards, notes, registry_events, revisions
 from twinloop.control.security.model import Principal, Role
 from twinloop.control.store.ports import Store
 from twinloop.control.transfer.model import Outcome, Refusal
@@ -202,12 +202,23 @@ def _note(connection: Connection, act: Act, card: Card, made: Revision, version:
 
 
 def _point(connection: Connection, act: Act, card: Card, version: ImportedVersion) -> int:
-    """Set the aliases that are not set here yet; returns how many."""
+    """Set the aliases that are not set here yet, and those that were moved there since; returns how many."""
     there = alias_rows.of_card(connection, act.tenant, card)
-    fresh = [alias for alias in version.aliases if alias not in there]
+    elsewhere = [alias for alias in version.aliases if there.get(alias) != version.number]
+    fresh = [alias for alias in elsewhere if alias not in there or _follows(connection, act, card, alias)]
     for alias in fresh:
         alias_rows.move(connection, act, card, alias, version.number)
     return len(fresh)
+
+
+def _follows(connection: Connection, act: Act, card: Card, alias: str) -> bool:
+    """Whether an alias is where an import from the same place put it, and nobody has moved it here."""
+    event = registry_events.c
+    query = select(event.detail).where(event.tenant == act.tenant, event.kind == card.kind, event.name == card.name)
+    for (detail,) in connection.execute(query.where(event.action == "alias.set").order_by(event.sequence.desc())):
+        if detail.get("alias") == alias:
+            return bool(detail.get("imported_from") == act.imported_from)
+    return False
 
 
 @contextmanager
