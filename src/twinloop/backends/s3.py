@@ -87,7 +87,7 @@ class S3Blobs:
     async def open(self, digest: Digest, start: int = 0, end: int | None = None) -> AsyncGenerator[bytes, None]:
         size = await self.size(digest)
         if size is None:
-            raise NotFound(f"There is no blob {digest}. Upload it with PUT /api/v1/blobs/{digest}")
+            raise _missing(digest)
         end = size if end is None else min(end, size)
         whole = start == 0 and end == size
         async with aclosing(self._whole(digest, size) if whole else self._stream(digest, start, end)) as chunks:
@@ -157,11 +157,14 @@ class S3Blobs:
 
         if start >= end:
             return
-        with self._translated():
-            answer = await obstore.get_async(self._store, _key(digest), options={"range": (start, end)})
-            async for found in answer.stream(min_chunk_size=CHUNK // 2):
-                for at in range(0, len(found), CHUNK):
-                    yield bytes(found[at : at + CHUNK])
+        try:
+            with self._translated():
+                answer = await obstore.get_async(self._store, _key(digest), options={"range": (start, end)})
+                async for found in answer.stream(min_chunk_size=CHUNK // 2):
+                    for at in range(0, len(found), CHUNK):
+                        yield bytes(found[at : at + CHUNK])
+        except FileNotFoundError as error:
+            raise _missing(digest) from error
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -189,6 +192,10 @@ def _error(where: str, error: Exception) -> TwinloopError:
             "list, read and write there."
         )
     return Unavailable(f"{where} does not answer as it should ({text}). Try again, or check the endpoint.")
+
+
+def _missing(digest: Digest) -> NotFound:
+    return NotFound(f"There is no blob {digest}. Upload it with PUT /api/v1/blobs/{digest}")
 
 
 def _key(digest: Digest) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -8,11 +9,11 @@ import pytest
 from twinloop.backends.file_cache import FileCache
 from twinloop.backends.file_stream import Spooled
 from twinloop.core.digests import Digest, digest_bytes
-from twinloop.core.errors import InvalidSettings, StorageUnreadable
+from twinloop.core.errors import InvalidSettings, NotFound, StorageUnreadable
 
 pytest.importorskip("obstore", reason="the extra s3 is not installed")
 
-from twinloop.backends.s3 import from_url
+from twinloop.backends.s3 import S3Blobs, from_url
 
 
 @pytest.mark.parametrize(
@@ -38,6 +39,28 @@ def test_an_endpoint_that_does_not_answer_is_an_error_at_start(tmp_path: Path, m
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
     with pytest.raises(StorageUnreadable, match="does not answer"):
         from_url("s3://bucket?endpoint=http://127.0.0.1:9&region=x", tmp_path)
+
+
+async def test_an_object_that_goes_away_after_it_was_measured_is_not_there(tmp_path: Path) -> None:
+    import obstore
+    from obstore.store import MemoryStore
+
+    bucket = MemoryStore()
+
+    class Fading(S3Blobs):
+        async def size(self, digest: Digest) -> int | None:
+            found = await super().size(digest)
+            for one in obstore.list(bucket).collect():
+                obstore.delete(bucket, one["path"])
+            return found
+
+    async def hello() -> AsyncIterator[bytes]:
+        yield b"hello"
+
+    blobs = Fading(bucket, "memory", tmp_path, 0)
+    kept = await blobs.put(hello())
+    with pytest.raises(NotFound, match="There is no blob"):
+        await anext(blobs.open(kept.digest))
 
 
 def test_the_cache_lets_go_of_what_was_unused_for_longest_when_it_is_opened(tmp_path: Path) -> None:
