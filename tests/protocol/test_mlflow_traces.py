@@ -196,6 +196,18 @@ def test_a_trace_of_mlflows_is_asked_for_by_either_id(server: ServerProcess) -> 
         assert ask(server, "GET", f"/api/v1/traces/{id}").json["name"] == "root"
 
 
+def test_a_trace_that_is_not_there_is_said_in_the_words_of_each_question(server: ServerProcess) -> None:
+    id = f"tr-{secrets.token_hex(16)}"
+    for path, words in (
+        (f"/api/3.0/mlflow/traces/get?trace_id={id}", f"Trace with ID {id} is not found."),
+        (f"/api/3.0/mlflow/traces/{id}", f"Trace with ID '{id}' not found."),
+        (f"/api/3.0/mlflow/traces/{id}/assessments/a-1", f"Trace with request_id '{id}' not found"),
+    ):
+        answer = ask(server, "GET", path)
+        assert (answer.status, answer.json["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")
+        assert answer.json["message"].startswith(words)
+
+
 def test_a_name_is_found_and_stays_gone_once_deleted(server: ServerProcess) -> None:
     name = f"span {secrets.token_hex(4)}"
     ids = [secrets.token_bytes(16) for _ in range(3)]

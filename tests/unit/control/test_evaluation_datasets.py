@@ -253,6 +253,8 @@ async def test_tags_are_set_one_by_one_and_nothing_deletes_by_none(place: Place)
     assert (await place.datasets.get(LOCAL_ADMIN, made.id)).tags == {"a": "3", "b": "2", "c": "4"}
     await place.datasets.delete_tag(LOCAL_ADMIN, made.id, "a")
     assert (await place.datasets.get(LOCAL_ADMIN, made.id)).tags == {"b": "2", "c": "4"}
+    with pytest.raises(NotFound, match="Could not find evaluation dataset with ID d-none"):
+        await place.datasets.set_tags(LOCAL_ADMIN, "d-none", {"a": "1"})
 
 
 async def test_a_deleted_dataset_is_gone_with_its_records(place: Place) -> None:

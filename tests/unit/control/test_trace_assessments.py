@@ -22,7 +22,7 @@ from twinloop.backends.sqlite import open_store
 from twinloop.compose import write_trace_lineage
 from twinloop.control.security.model import LOCAL_ADMIN
 from twinloop.control.tracing.assessments import AssessmentChange
-from twinloop.control.tracing.info import Assessment
+from twinloop.control.tracing.info import Assessment, client_id
 from twinloop.control.tracing.service import Tracing
 from twinloop.core.clock import ManualClock
 from twinloop.core.errors import InvalidInput, NotFound, TwinloopError
@@ -60,8 +60,12 @@ async def test_what_is_not_there_is_said(toy: Toy) -> None:
     assessments = toy.tracing.assessments
     with pytest.raises(NotFound, match="Trace with ID"):
         await assessments.create(WHO, said("a-1"))
-    with pytest.raises(NotFound, match="Trace with ID"):
-        await assessments.get(WHO, key(1), "a-1")
+    for asked in (
+        assessments.get(WHO, key(1), "a-1"),
+        assessments.update(WHO, key(1), "a-1", AssessmentChange(name="n")),
+    ):
+        with pytest.raises(NotFound, match=f"Trace with request_id '{client_id(key(1))}' not found"):
+            await asked
     await toy.tracing.infos.start(WHO, told(1))
     await toy.tracing.infos.start(WHO, told(2))
     await assessments.create(WHO, said("a-1"))

@@ -85,7 +85,7 @@ def get(connection: Connection, tenant: str, key: str, id: str) -> Assessment:
         select(traces.c.trace_id).where(traces.c.tenant == tenant, traces.c.trace_id == key)
     ).one_or_none()
     if there is None:
-        raise NotFound(f"Trace with ID '{shown}' not found. Give the id of a trace, tr-… as MLflow writes it.")
+        raise NotFound(f"Trace with request_id '{shown}' not found. Give the id of a trace, tr-… as MLflow writes it.")
     raise NotFound(f"Assessment with ID '{id[:100]}' not found for trace '{shown}'. It may have been deleted.")
 
 

@@ -66,7 +66,12 @@ class TraceHandlers:
     async def _whole(self, who: Principal, trace_id: str, partial: bool) -> Whole:
         until = time.monotonic() + _PATIENCE_S
         while True:
-            found = await self._infos.whole(who, key_of(trace_id))
+            try:
+                found = await self._infos.whole(who, key_of(trace_id))
+            except NotFound as error:
+                raise NotFound(
+                    f"Trace with ID {trace_id[:100]} is not found. Search the traces to see their ids."
+                ) from error
             if partial or is_complete(found):
                 return found
             if time.monotonic() > until:

@@ -121,7 +121,12 @@ class EvaluationDatasets:
         _check_tags(given)
 
         def work(connection: Connection) -> None:
-            repository.get(connection, who.tenant, id)
+            try:
+                repository.get(connection, who.tenant, id)
+            except NotFound as error:
+                raise NotFound(
+                    f"Could not find evaluation dataset with ID {id[:100]}. Search the datasets to see their ids."
+                ) from error
             repository.put_tags(connection, who.tenant, id, given)
 
         await self._store.write(work)
