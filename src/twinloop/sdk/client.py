@@ -242,8 +242,11 @@ def _error_of(answered: Answered) -> TwinloopError:
     if not data and answered.status == 404:
         return errors.NotFound("There is nothing there.")
     try:
-        return _error(_decoder.decode(data)["error"])
-    except (msgspec.DecodeError, KeyError, TypeError):
+        said = _decoder.decode(data)
+        if "error_code" in said:  # on a path of MLflow's protocol
+            return ApiError(str(said["message"]), str(said["error_code"]))
+        return _error(said["error"])
+    except (msgspec.DecodeError, KeyError, TypeError, AttributeError):
         text = data[:200].decode(errors="replace")
         kind = _BETWEEN.get(answered.status, UpstreamError)
         return kind(f"The server answered {answered.status} without saying why: {text!r}. Is it a Twinloop?")

@@ -75,7 +75,7 @@ def model_of(model):
         "status": str(model.status),
         "params": dict(sorted(model.params.items())),
         "tags": {k: plain(v) for k, v in sorted(model.tags.items()) if k not in ELSEWHERE},
-        "metrics": sorted([m.key, round(m.value, 6), m.dataset_name] for m in model.metrics or []),
+        "metrics": sorted([m.key, metric(m.key, m.value), m.dataset_name] for m in model.metrics or []),
         "files": files(list_of=lambda path: client.list_logged_model_artifacts(model.model_id, path)),
     }
 

@@ -18,6 +18,7 @@ from twinloop.core.errors import (
     Unavailable,
     UpstreamError,
 )
+from twinloop.sdk.client import ApiError
 
 
 class Between(BaseHTTPRequestHandler):
@@ -77,5 +78,8 @@ def test_a_body_has_its_length_in_process_as_it_has_over_http(tmp_path: Path) ->
         headers = {"content-type": "application/json"}
         other = client.call("POST", "/api/2.0/mlflow/experiments/create", content=parts, headers=headers)
         found = client.call("GET", "/api/2.0/mlflow/experiments/get", query={"experiment_id": made["experiment_id"]})
+        with pytest.raises(ApiError, match="No Experiment with id=999 exists") as caught:
+            client.call("GET", "/api/2.0/mlflow/experiments/get", query={"experiment_id": "999"})
+    assert caught.value.code == "RESOURCE_DOES_NOT_EXIST"
     assert found["experiment"]["name"] == "embedded"
     assert other["experiment_id"] != made["experiment_id"]
