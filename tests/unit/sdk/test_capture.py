@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import random
 import subprocess
@@ -10,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -128,6 +130,19 @@ def test_equal_seeds_give_equal_tags_and_numpy_tells_its_seed() -> None:
     assert "seed.numpy" not in moved
 
 
+def test_another_generator_of_numpys_is_told_by_its_state_and_warns_of_nothing() -> None:
+    numpy = pytest.importorskip("numpy")
+    before = numpy.random.get_bit_generator()
+    try:
+        told = []
+        for seed in (7, 7, 8):
+            numpy.random.set_bit_generator(numpy.random.PCG64(seed))
+            told.append(seeds()["seed.numpy_state"])
+    finally:
+        numpy.random.set_bit_generator(before)
+    assert told[0] == told[1] != told[2]
+
+
 def test_seeds_import_nothing() -> None:
     program = "import sys; from twinloop.sdk.capture.seeds import seeds; seeds(); print('numpy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -232,6 +247,15 @@ def test_a_failing_capture_is_a_warning_and_not_an_error(
     while not caplog.records and time.monotonic() < deadline:
         time.sleep(0.02)
     assert any("could not be captured" in record.getMessage() for record in caplog.records)
+
+
+def test_seeds_that_cannot_be_read_stop_no_run(
+    root: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", SimpleNamespace(random=SimpleNamespace(get_state=None)))  # type: ignore[arg-type]
+    with caplog.at_level(logging.WARNING), tl.run(system_metrics=False):
+        pass
+    assert any("seeds" in record.getMessage() for record in caplog.records)
 
 
 def test_the_machine_is_watched_while_a_run_is_open_and_not_after(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

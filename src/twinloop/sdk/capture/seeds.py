@@ -28,9 +28,10 @@ def _numpy(numpy: Any) -> dict[str, str]:
     generator = getattr(numpy, "random", None)
     if generator is None or not hasattr(generator, "get_state"):
         return {}
-    name, key, position, *_ = generator.get_state()
-    if name != "MT19937":
-        return {}
+    found = generator.get_state(legacy=False)
+    if found["bit_generator"] != "MT19937":
+        return {"seed.numpy_state": hashlib.sha256(repr(found).encode()).hexdigest()[:16]}
+    key, position = found["state"]["key"], found["state"]["pos"]
     digest = hashlib.sha256(key.tobytes() + str(position).encode()).hexdigest()[:16]
     first = int(key[0])
     unseeded = 2**31  # what seeding from more than one number leaves there

@@ -35,7 +35,10 @@ class Snapshot(msgspec.Struct, frozen=True):
 
 def attach(run: ActiveRun, start: Callable[[threading.Thread], None]) -> None:
     """Add a snapshot to the run: seeds at once, before they move on; the rest from a thread given to ``start``."""
-    run.tags(seeds())
+    try:
+        run.tags(seeds())
+    except Exception:  # of a library that is not what it seems
+        log.warning("The seeds of run %s could not be captured.", run.id, exc_info=True)
     start(threading.Thread(target=_attach, args=(run, script()), name="twinloop-capture", daemon=True))
 
 
