@@ -262,3 +262,27 @@ def test_many_threads_and_runs_at_once_arrive_whole(root: Path, client: tl.Clien
     for run_id in ids:
         assert len(client.runs.history(run_id, "loss")) == 200
         assert client.runs.get(run_id)["status"] == "FINISHED"
+
+
+def test_a_key_that_is_revoked_stops_no_run_and_another_one_takes_it_on(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ServerProcess(tmp_path / "with keys") as own:
+        with tl.connect(own.url) as anybody:
+            keys = [anybody.call("POST", "/api/v1/keys", {"name": "a", "role": "admin"})]
+        with tl.connect(own.url, key=keys[0]["secret"]) as admin:
+            keys.append(admin.call("POST", "/api/v1/keys", {"name": "b", "role": "admin"}))
+        monkeypatch.setenv("TWINLOOP_URL", own.url)
+        monkeypatch.setenv("TWINLOOP_KEY", keys[0]["secret"])
+        with tl.connect(own.url, key=keys[1]["secret"]) as admin, tl.run("long", **QUIET) as run:
+            run.log(loss=1.0, step=0)
+            assert run.flush(20)
+            admin.call("DELETE", f"/api/v1/keys/{keys[0]['id']}")
+            run.log(loss=0.5, step=1)
+            assert not run.flush(1.5)
+            monkeypatch.setenv("TWINLOOP_KEY", keys[1]["secret"])
+            run.log(loss=0.25, step=2)
+            assert run.flush(30)
+            assert [point["value"] for point in admin.runs.history(run.id, "loss")] == [1.0, 0.5, 0.25]
+        assert run.rejected == []
+        process.end()
