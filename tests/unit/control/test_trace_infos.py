@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import msgspec
@@ -196,6 +197,31 @@ async def test_a_trace_with_too_long_a_name_or_session_is_refused_and_not_cut(to
     assert (kept.tags["mlflow.traceName"], kept.metadata["mlflow.trace.session"]) == ("n" * 4096, "s" * 250)
     with pytest.raises(NotFound):
         await infos.get(WHO, key(2))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "cost", "kept_tokens", "kept_cost"),
+    [
+        ({"input_tokens": "10"}, {"total_cost": "0.5"}, {"input_tokens": 10}, {"total_cost": 0.5}),
+        (
+            {"input_tokens": "1.5", "output_tokens": "2.0"},
+            {"input_cost": "1"},
+            {"output_tokens": 2},
+            {"input_cost": 1.0},
+        ),
+        ({"total_tokens": "many"}, {"total_cost": ""}, None, None),
+        ({"total_tokens": "9" * 5000}, {"total_cost": "inf"}, None, None),
+        ({"total_tokens": True}, {"total_cost": "nan"}, None, None),
+    ],
+)
+async def test_what_a_trace_used_may_be_told_in_numbers_written_as_text(
+    toy: Toy, tokens: Any, cost: Any, kept_tokens: Any, kept_cost: Any
+) -> None:
+    metadata = {"mlflow.trace.tokenUsage": json.dumps(tokens), "mlflow.trace.cost": json.dumps(cost)}
+    await toy.tracing.infos.start(WHO, told(1, metadata=metadata))
+    kept = (await toy.tracing.infos.get(WHO, key(1))).metadata
+    assert json.loads(kept.get("mlflow.trace.tokenUsage", "null")) == kept_tokens
+    assert json.loads(kept.get("mlflow.trace.cost", "null")) == kept_cost
 
 
 async def test_only_one_way_to_choose_what_is_deleted(toy: Toy) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -28,7 +29,7 @@ def totals(row: Row[Any]) -> dict[str, str]:
 
 
 def columns_of(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The columns that promoted metadata sets; what is not a JSON map of numbers sets nothing."""
+    """The columns that promoted metadata sets; what is not a JSON map of numbers, or of their text, sets nothing."""
     found: dict[str, Any] = {}
     if info.SESSION in metadata:
         found["session"] = metadata[info.SESSION]
@@ -42,7 +43,15 @@ def _map(text: str | None) -> dict[str, Any]:
         found = msgspec.json.decode(text or "{}")
     except msgspec.DecodeError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return {name: _read(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
+def _read(value: Any) -> Any:
+    if isinstance(value, str):
+        for kind in (int, float):
+            with suppress(ValueError):
+                return kind(value)
+    return value
 
 
 def compare_promoted(clause: Clause) -> ColumnElement[bool]:
