@@ -105,9 +105,9 @@ def trace_of(trace):
     }  # fmt: skip
 
 
-def version_of(version):
-    # A search tells no aliases on MLflow's server.
-    aliases = sorted(client.get_model_version(version.name, version.version).aliases)
+def version_of(version, get):
+    # A search tells no aliases on MLflow's server, and its client gets no prompt as a model.
+    aliases = sorted(get(version.name, version.version).aliases)
     tags = {k: plain(x) for k, x in sorted(version.tags.items())}
     return [
         version.version, version.current_stage, version.status, version.description, tags, aliases,
@@ -120,11 +120,13 @@ def registered():
         *client.search_registered_models(),
         *client.search_registered_models("tag.`mlflow.prompt.is_prompt` = 'true'"),
     ]:
-        prompt = " AND tag.`mlflow.prompt.is_prompt` = 'true'" if "_mlflow_experiment_ids" in model.tags else ""
+        is_prompt = "_mlflow_experiment_ids" in model.tags
+        prompt = " AND tag.`mlflow.prompt.is_prompt` = 'true'" if is_prompt else ""
+        get = client.get_prompt_version if is_prompt else client.get_model_version
         versions = client.search_model_versions(f"name = '{model.name}'{prompt}", order_by=["version_number ASC"])
         yield [
             model.name, model.description, dict(sorted(model.tags.items())), dict(sorted(model.aliases.items())),
-            [version_of(version) for version in versions],
+            [version_of(version, get) for version in versions],
         ]  # fmt: skip
 
 
