@@ -127,8 +127,9 @@ def test_a_logged_model_is_finalized_by_name_or_number_of_its_status(client: Cli
         assert done["info"]["status"] == shown
         assert done["data"]["params"] == [{"key": "a", "value": "1"}]
     client.call("DELETE", f"{path}/{id}")
-    with pytest.raises(TwinloopError, match="RESOURCE_DOES_NOT_EXIST"):
+    with pytest.raises(TwinloopError) as error:
         client.call("GET", f"{path}/{id}")
+    assert error.value.code == "RESOURCE_DOES_NOT_EXIST"
     assert client.call("GET", f"{path}/{id}", query={"allow_deleted": "true"})["model"]["info"]["model_id"] == id
 
 
