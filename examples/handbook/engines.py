@@ -12,7 +12,7 @@ prompt = tl.Prompt(
     name="handbook",
     system="Answer the question from the text you are given, in one short sentence.",
     template="{context}\n\nQuestion: {question}",
-    retrieval={"k": 4, "min_score": 0.42, "excerpts": 3},
+    retrieval={"k": 6, "min_score": 0.42, "excerpts": 3},
     options={"max_tokens": 80, "temperature": 0.0, "seed": 0},
     decline="The documents I was given do not answer this.",
 )

@@ -23,7 +23,8 @@ from twinloop.llm.retrieval.model import IndexedChunk, IndexedDocument, Retrieve
 
 HERE = Path(__file__).parent
 WEIGHTS = Path.home() / ".cache" / "twinloop"
-K = 4
+K = 6
+CHUNKER = Chunker(max_tokens=128, overlap_tokens=20)
 
 
 async def read(embedder: Embedder) -> list[Retrieved]:
@@ -33,7 +34,7 @@ async def read(embedder: Embedder) -> list[Retrieved]:
     for file in sorted((HERE / "ferry").iterdir()):
         parsed = await parser.parse(file, MEDIA_TYPES[file.suffix], file.name)
         digest = digest_bytes(file.read_bytes())
-        for chunk in split(parsed.text, parsed.headings, Chunker(), embedder.count_tokens):
+        for chunk in split(parsed.text, parsed.headings, CHUNKER, embedder.count_tokens):
             text = parsed.text[chunk.start : chunk.end]
             key = digest_bytes(passage(chunk.heading, text).encode())
             held = IndexedChunk(0, chunk.start, chunk.end, chunk.heading, text, key)

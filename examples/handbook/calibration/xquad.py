@@ -22,7 +22,7 @@ from twinloop.llm.retrieval.excerpts import Excerpts
 from twinloop.llm.retrieval.model import IndexedChunk, IndexedDocument, Retrieved
 
 WEIGHTS = Path.home() / ".cache" / "twinloop"
-K = 4
+K = 6
 
 
 class Question(NamedTuple):
