@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,9 @@ from twinloop.sdk.tracking import process
 
 NOBODY = "http://127.0.0.1:9"
 """A URL where nothing answers."""
+
+QUIET: dict[str, Any] = {"capture": False, "system_metrics": False}
+"""For runs of which only what the test logs matters."""
 
 
 @contextmanager
@@ -42,3 +46,8 @@ def operations(root: Path, *, files: bool = False) -> list[Operation]:
                 found += [decode(record.payload) for record in records if record.payload is not None]
             reader.close()
     return found
+
+
+def of(kind: type, root: Path) -> list[Any]:
+    """The operations of one kind."""
+    return [operation for operation in operations(root) if isinstance(operation, kind)]

@@ -38,8 +38,10 @@ def test_no_request_failed_while_both_endpoints_were_rolled_back(told: tuple[Pat
     _, said = told
     loads = re.findall(r"(\d+) requests at \d+/s, (\d+) failed", said)
     assert len(loads) == 2
-    assert all(int(requests) > 0 and failed == "0" for requests, failed in loads)
-    assert len(re.findall(r"first answer of \S+ after \d+ ms", said)) == 2
+    assert all(int(requests) >= 150 and failed == "0" for requests, failed in loads)
+    waited = [int(ms) for ms in re.findall(r"first answer of \S+ after (\d+) ms", said)]
+    assert len(waited) == 2
+    assert max(waited) <= 1000
 
 
 def test_the_story_leaves_no_process_behind(told: tuple[Path, str]) -> None:

@@ -9,26 +9,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 import twinloop as tl
-from tests.recording import operations, spooling
+from tests.recording import QUIET, of
 from twinloop.control.tracking.replay.operations import Log, Start, Tags
 from twinloop.core.errors import Refused
-
-QUIET: dict[str, Any] = {"capture": False, "system_metrics": False}
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with spooling(monkeypatch, tmp_path) as found:
-        yield found
-
-
-def of(kind: type, root: Path) -> list[Any]:
-    return [operation for operation in operations(root) if isinstance(operation, kind)]
 
 
 def test_blocks_of_generators_may_be_left_in_any_order(root: Path) -> None:

@@ -9,14 +9,13 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import twinloop as tl
-from tests.recording import operations, spooling
+from tests.recording import QUIET, of, operations, spooling
 from twinloop.control.tracking.replay.operations import Artifact, Finish, Log, Params, Produce, Read, Start, Tags, Use
 from twinloop.core.errors import InvalidInput, Refused
 from twinloop.sdk.definitions import current_run_id, running
@@ -24,18 +23,6 @@ from twinloop.sdk.spooling.delivery import Rejected
 from twinloop.sdk.spooling.left import look, spools
 from twinloop.sdk.tracking import process
 from twinloop.server import recording
-
-QUIET: dict[str, Any] = {"capture": False, "system_metrics": False}
-
-
-@pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with spooling(monkeypatch, tmp_path) as found:
-        yield found
-
-
-def of(kind: type, root: Path) -> list[Any]:
-    return [operation for operation in operations(root) if isinstance(operation, kind)]
 
 
 def test_a_run_writes_down_what_it_logs_in_order(root: Path) -> None:

@@ -39,10 +39,8 @@ def explain(teller: Teller, flights: Flights, handbook: Handbook) -> None:
 def roll_back_under_load(teller: Teller, endpoint: str, newest: str, older: str, ask: Callable[[], str]) -> None:
     """Make ``newest`` live, roll back while requests come, and hold the result to what is promised.
 
-    How soon the older release answers is told and not demanded: on a busy machine it says more about the machine.
-
     Raises:
-        Refused: a request failed, or the older release never answered.
+        Refused: a request failed, or the older release answered too late.
     """
     teller.chapter(f"Rollback of {endpoint} under {_RATE:.0f} requests a second")
     if teller.client.endpoints.get(endpoint)["live"] != newest:
@@ -60,11 +58,10 @@ def roll_back_under_load(teller: Teller, endpoint: str, newest: str, older: str,
     )
     for error in report.errors[:3]:
         teller.say(f"failed: {error}")
-    if report.failed or waited is None:
-        answered = "never answered" if waited is None else "answered"
-        raise Refused(f"{report.failed} requests failed and {older} {answered}. See the server's log.")
-    late = f", later than {_LATEST_S:.0f} s: is this machine busy?" if waited > _LATEST_S else ""
-    teller.say(f"first answer of {now['live']} after {waited * 1e3:.0f} ms{late}")
+    if report.failed or waited is None or waited > _LATEST_S:
+        seen = "never" if waited is None else f"after {waited:.2f} s"
+        raise Refused(f"{report.failed} requests failed and {older} answered {seen}. See the server's log.")
+    teller.say(f"first answer of {now['live']} after {waited * 1e3:.0f} ms")
 
 
 def sum_up(teller: Teller, url: str, flights: Flights, options: str) -> None:

@@ -74,7 +74,7 @@ async def source(given: str, run_id: str | None = None, model_id: str | None = N
     ],
 )
 async def test_a_source_within_what_the_request_names_is_taken(given: str, run_id: str, model_id: str) -> None:
-    await source(given, run_id, model_id)
+    assert isinstance(await source(given, run_id, model_id), sources.Source)
 
 
 @pytest.mark.parametrize(
