@@ -6,7 +6,7 @@ import logging
 import platform
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from tests.serving import ServerProcess
 from twinloop.core.errors import NotFound
 from twinloop.sdk.spooling import draining
 from twinloop.sdk.spooling.left import spools
-from twinloop.sdk.spooling.spool import Place
+from twinloop.sdk.spooling.spool import Place, Spool
 from twinloop.sdk.tracking import process
 
 QUIET: dict[str, Any] = {"capture": False, "system_metrics": False}
@@ -208,6 +208,12 @@ def test_a_spool_of_another_program_that_lives_is_left_alone(
     assert not other.folder.exists()
 
 
+def refuse_slowly(self: Spool, why: str, refuse: Callable[[Spool, str], None] = Spool.refuse) -> None:
+    """The sender is slow after its mark, so that what the program logs meanwhile would be lost if it still came here."""
+    refuse(self, why)
+    time.sleep(1)
+
+
 def test_a_spool_whose_server_was_replaced_is_kept_and_a_new_one_goes_on(
     root: Path, client: tl.Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -217,6 +223,7 @@ def test_a_spool_whose_server_was_replaced_is_kept_and_a_new_one_goes_on(
     with ServerProcess(tmp_path / "replaced") as own, pytest.MonkeyPatch.context() as patch:
         patch.setenv("TWINLOOP_URL", own.url)
         patch.setattr("twinloop.sdk.spooling.journal.SEGMENT_BYTES", 200)
+        patch.setattr(Spool, "refuse", refuse_slowly)
         with tl.run("kept", **QUIET) as run, caplog.at_level(logging.WARNING):
             for step in range(20):
                 run.log(loss=1.0, step=step)

@@ -54,6 +54,15 @@ def test_a_reader_follows_a_journal_that_is_being_written_across_files(tmp_path:
     reader.close()
 
 
+def test_a_sealed_journal_takes_no_more_and_keeps_what_it_has(tmp_path: Path) -> None:
+    journal = written(tmp_path, 3)
+    journal.seal()
+    assert journal.append(payload(4)) == 0
+    assert (journal.last, journal.dropped) == (3, 0)
+    assert everything(tmp_path) == [Record(n, payload(n)) for n in range(1, 4)]
+    journal.close()
+
+
 @pytest.mark.parametrize("kept", [0, 1, 5, 20, 40])
 def test_a_torn_last_line_is_not_a_record(tmp_path: Path, kept: int) -> None:
     written(tmp_path, 3).close()

@@ -45,6 +45,24 @@ def test_a_run_writes_down_what_it_logs_in_order(root: Path) -> None:
     assert finish.status == "FINISHED"
 
 
+def test_what_is_logged_after_the_server_refused_a_spool_goes_into_new_ones(root: Path) -> None:
+    run = tl.run(**QUIET)
+    run.log(before=1.0)
+    run.artifact(b"one", "one.txt")
+    (recorder,) = process._recorders.values()
+    for lane in recorder._lanes():
+        lane.sender._give_up("The server lost what it had.")
+        assert not lane.sender.arrived(time.monotonic() + 60), "flush must not say that it arrived"
+    run.log(after=1.0)
+    run.artifact(b"two", "two.txt")
+    logged = [*operations(root), *operations(root, files=True)]
+    assert [log.points[0][0] for log in logged if isinstance(log, Log)] == ["before", "after"]
+    assert [file.path for file in logged if isinstance(file, Artifact)] == ["one.txt", "two.txt"]
+    assert sum(isinstance(operation, Start) for operation in logged) == 4, "each spool says what the run is"
+    copies = [len(list((folder / "files").iterdir())) for folder in spools(root) if folder.name.endswith("-files")]
+    assert copies == [1, 1]
+
+
 def test_steps_count_up_for_each_metric_unless_given(root: Path) -> None:
     run = tl.run(**QUIET)
     run.log(a=1)

@@ -73,6 +73,8 @@ class Journal:
         """How many records found room neither on disk nor in memory."""
         self.trouble = ""
         """Why records are being held in memory; empty when they are not."""
+        self.sealed = False
+        """Whether it takes no more records."""
         self._folder = folder
         self._header = header
         self._segment_bytes = SEGMENT_BYTES if segment_bytes is None else segment_bytes
@@ -91,12 +93,14 @@ class Journal:
         self._tried = 0.0
 
     def append(self, payload: bytes) -> int:
-        """Add a record and return its number; 0 when there is no room for it anywhere.
+        """Add a record and return its number; 0 when there is no room for it anywhere, or the journal is sealed.
 
         The record is with the operating system when this returns, so it outlives this process; ``sync`` lets it outlive
         the machine. A signal handler may call this while the call that it interrupted is in here: its record follows.
         """
         with self._lock:
+            if self.sealed:
+                return 0
             if self._writing:
                 self._asked.append(payload)
                 return self.last + 1 + len(self._asked)
@@ -104,6 +108,11 @@ class Journal:
             while self._asked:
                 self._number(self._asked.popleft())
             return number
+
+    def seal(self) -> None:
+        """Take no more records: nobody will send them."""
+        with self._lock:
+            self.sealed = True
 
     def held(self, after: int, count: int) -> list[Record]:
         """Records behind ``after`` that are in memory only."""

@@ -81,13 +81,17 @@ class Sender:
         self._wake.set()
 
     def arrived(self, deadline: float) -> bool:
-        """Wait until everything logged so far has arrived, or ``time.monotonic()`` is ``deadline``."""
+        """Wait until everything logged so far has arrived, sending has ended, or ``time.monotonic()`` is ``deadline``.
+
+        True only in the first case.
+        """
         self.hurry()
         wanted = self._due
         with self._changed:
-            return self._changed.wait_for(
+            self._changed.wait_for(
                 lambda: self._spool.acknowledged >= wanted or self._stopped, max(0.0, deadline - time.monotonic())
             )
+            return self._spool.acknowledged >= wanted
 
     def stop(self) -> bool:
         """Ask the thread to end; False when it is in the middle of a request, which is not waited for."""
@@ -173,8 +177,9 @@ class Sender:
     def _give_up(self, message: str) -> None:
         log.warning("%s What is still in %s is kept and not sent again by itself.", message, self._spool.folder)
         self.trouble = message
-        self._spool.refuse(message)
         self._stopped = self.refused = True
         self._refused(message)
+        self._spool.journal.seal()  # whoever still writes here finds out, and writes to the spool that follows
+        self._spool.refuse(message)
         with self._changed:
             self._changed.notify_all()

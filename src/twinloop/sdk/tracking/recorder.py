@@ -137,7 +137,13 @@ class Recorder:
         payload = encoded(operation)
         if len(payload) > RECORD_LIMIT:
             self._write_parts(run, operation, len(payload))
-        elif not (self._records or self._lane()).write(run, payload):
+            return
+        lane = self._records or self._lane()
+        if lane.write(run, payload):
+            return
+        if lane.spool.journal.sealed:
+            self.write(run, operation)
+        else:
             self._no_room(run)
 
     def write_file(self, run: ActiveRun, path: str, source: Path | bytes, model: str | None = None) -> None:
@@ -149,7 +155,11 @@ class Recorder:
         except OSError as error:
             self.told([Rejected(0, run.id, _not_kept(path, lane.spool.folder or self.root, error))])
             return
-        if not lane.write(run, encoded(Artifact(run.id, path, file=kept, model=model))):
+        if lane.write(run, encoded(Artifact(run.id, path, file=kept, model=model))):
+            return
+        if lane.spool.journal.sealed:
+            self.write_file(run, path, source, model)
+        else:
             self._no_room(run)
 
     def client(self) -> AbstractContextManager[Client]:
