@@ -202,6 +202,27 @@ async def test_a_run_that_is_there_already_is_joined_and_only_resuming_reopens_i
     assert len(await world.points()) == 2
 
 
+async def test_the_end_of_a_program_that_arrives_after_another_resumed_its_run_does_not_end_it(world: World) -> None:
+    """The first program was killed on a machine that was away; the run went on elsewhere meanwhile."""
+    await world.send(1, start(), log(0), spool="first")
+    await world.send(1, Start(RUN, AT + 100, resume=True), log(101), spool="second")
+    await world.send(1, Finish(RUN, AT + 50, "KILLED"), spool="first-end")
+    assert ((await world.run()).status, (await world.run()).ended_ms) == ("RUNNING", None)
+    await world.send(3, Finish(RUN, AT + 200), spool="second")
+    assert ((await world.run()).status, (await world.run()).ended_ms) == ("FINISHED", AT + 200)
+
+
+async def test_a_journal_whose_run_was_resumed_before_it_arrived_does_not_end_it(world: World) -> None:
+    """Nor does it reopen a run that ended since, when it resumed that run itself."""
+    await world.send(1, Start(RUN, AT + 100, resume=True), log(101), spool="second")
+    await world.send(1, start(resume=True), log(0), Finish(RUN, AT + 50, "KILLED"), spool="first")
+    assert (await world.run()).status == "RUNNING"
+    await world.send(3, Finish(RUN, AT + 200), spool="second")
+    await world.send(1, Start(RUN, AT + 60, resume=True), log(2), spool="third")
+    assert ((await world.run()).status, (await world.run()).ended_ms) == ("FINISHED", AT + 200)
+    assert [step for step, _ in await world.points()] == [0, 2, 101]
+
+
 async def test_resuming_a_run_that_never_was_begins_it(world: World) -> None:
     await world.send(1, Start("job-17", AT, experiment="jobs", resume=True))
     assert (await world.run("job-17")).status == "RUNNING"

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, Table, bindparam, delete, func, insert, 
 from twinloop.control.store.sql import Lookup, Statement, insertion, upsert
 from twinloop.control.tracking.errors import NotActive, ParamChanged
 from twinloop.control.tracking.inputs import put_inputs as put_inputs
-from twinloop.control.tracking.model import RUN_NAME_TAG, DatasetInput, Metric, Run, RunChange
+from twinloop.control.tracking.model import RUN_NAME_TAG, DatasetInput, Metric, Run, RunChange, RunStatus
 from twinloop.control.tracking.tables import experiment_tags as experiment_tags
 from twinloop.control.tracking.tables import experiments as experiments
 from twinloop.control.tracking.tables import latest_metrics as latest_metrics
@@ -124,10 +124,20 @@ def place(connection: Connection, tenant: str, run_id: str) -> Placed:
     return Placed(*found)
 
 
-def reopen(connection: Connection, tenant: str, run_id: str) -> None:
-    """A run that goes on has not ended."""
-    mine = (runs.c.tenant == tenant, runs.c.id == run_id)
-    connection.execute(update(runs).where(*mine).values(status="RUNNING", ended_ms=None))
+def reopen(connection: Connection, tenant: str, run_id: str, at_ms: int) -> bool:
+    """A run that goes on has not ended. False, and no change, when a journal resumed it later than ``at_ms``."""
+    return _unless_resumed_after(connection, tenant, run_id, at_ms, status="RUNNING", ended_ms=None, resumed_ms=at_ms)
+
+
+def end(connection: Connection, tenant: str, run_id: str, status: RunStatus, at_ms: int) -> bool:
+    """End a run as its journal says. False, and no change, when another journal resumed it later than ``at_ms``."""
+    return _unless_resumed_after(connection, tenant, run_id, at_ms, status=status, ended_ms=at_ms)
+
+
+def _unless_resumed_after(connection: Connection, tenant: str, run_id: str, at_ms: int, **values: Any) -> bool:
+    """Journals of several programs arrive in any order; what one says of a run's state holds until a later one resumes it."""
+    current = (runs.c.tenant == tenant, runs.c.id == run_id, func.coalesce(runs.c.resumed_ms, at_ms) <= at_ms)
+    return connection.execute(update(runs).where(*current).values(values)).rowcount > 0
 
 
 def require(connection: Connection, tenant: str, run_id: str) -> None:

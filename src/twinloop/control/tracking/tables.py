@@ -37,6 +37,7 @@ runs = Table(
     Column("lifecycle", String(10), nullable=False),
     Column("deleted_ms", BigInteger),
     Column("artifact_uri", Text, nullable=False),
+    Column("resumed_ms", BigInteger),
 )
 Index("ix_runs_newest", runs.c.tenant, runs.c.experiment, runs.c.lifecycle, desc(runs.c.started_ms), runs.c.id)
 

@@ -27,7 +27,6 @@ from twinloop.control.tracking.model import (
     PARENT_TAG,
     RUN_NAME_TAG,
     Metric,
-    RunChange,
     run_node,
 )
 from twinloop.control.tracking.names import (
@@ -165,7 +164,7 @@ class Applying:
             case Artifact():
                 self._artifact(operation)
             case Finish():
-                repository.change(connection, tenant, run, RunChange(operation.status, moment(operation.at)))
+                repository.end(connection, tenant, run, operation.status, moment(operation.at))
         return None
 
     def _start(self, start: Start) -> None:
@@ -173,10 +172,10 @@ class Applying:
         check_pairs(tags, "tag", TAG_LIMIT)
         if repository.lifecycle(self._connection, self._tenant, start.run) is None:
             self._begin(start, tags)
-            return
-        repository.require_active(self._connection, self._tenant, start.run)
-        if start.resume and not start.joined:
-            repository.reopen(self._connection, self._tenant, start.run)
+        else:
+            repository.require_active(self._connection, self._tenant, start.run)
+        resumed = start.resume and not start.joined
+        if resumed and repository.reopen(self._connection, self._tenant, start.run, moment(start.at)):
             repository.put_tags(self._connection, self._tenant, start.run, tags)
 
     def _begin(self, start: Start, tags: dict[str, str]) -> None:

@@ -22,7 +22,10 @@ class _Operation(msgspec.Struct, frozen=True, omit_defaults=True, tag_field="do"
 
 
 class Start(_Operation, frozen=True, tag="start"):
-    """Make the run unless it is there. With ``resume`` one that is there runs again; without, it is left as it is."""
+    """Make the run unless it is there. With ``resume`` one that is there runs again; without, it is left as it is.
+
+    A resumption holds against what other journals say of an earlier time, whenever those arrive.
+    """
 
     at: int
     experiment: str = "Default"
@@ -119,6 +122,8 @@ class Artifact(_Operation, frozen=True, tag="artifact"):
 
 
 class Finish(_Operation, frozen=True, tag="finish"):
+    """The run has ended, unless another journal resumed it after ``at``: then an earlier program ended, and not the run."""
+
     at: int
     status: RunEnd = "FINISHED"
 
