@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -47,6 +48,29 @@ def test_a_search_turns_every_page(runs: Runs) -> None:
     runs.restore(made[0])
     assert "sdk pages" in [experiment["name"] for experiment in runs.experiments()]
     assert list(runs.search("an experiment nobody made")) == []
+
+
+def test_a_long_series_is_drawn_from_some_of_its_points(runs: Runs) -> None:
+    run = runs.start("sdk samples")
+    run.log({"loss": 0.5, "short": 1.0})
+    for step in range(1, 1001):
+        run.log({"loss": 1.0 / step}, step=step)
+    found = [point["step"] for point in runs.history(run.id, "loss", most=50)]
+    assert (len(found), found[0], found[-1]) == (50, 0, 1000)
+    assert max(after - before for before, after in itertools.pairwise(found)) <= 40
+    assert [point["value"] for point in runs.history(run.id, "short", most=50)] == [1.0]
+    assert runs.history(run.id, "none", most=50) == []
+    with pytest.raises(NotFound):
+        runs.history("0" * 32, "loss", most=50)
+    with pytest.raises(InvalidInput, match="most"):
+        runs.history(run.id, "loss", most=1)
+
+
+def test_an_experiment_is_found_by_its_id(runs: Runs) -> None:
+    run = runs.get(runs.start("sdk by id").id)
+    assert runs.experiment(run["experiment"])["name"] == "sdk by id"
+    with pytest.raises(NotFound, match="No Experiment with id=987654321"):
+        runs.experiment("987654321")
 
 
 def test_errors_say_what_to_do(runs: Runs) -> None:

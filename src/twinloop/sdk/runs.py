@@ -41,9 +41,9 @@ class Runs:
                 return
             query["token"] = page["next"]
 
-    def history(self, run_id: str, key: str) -> list[Json]:
-        """Every point of one metric: value, step, at."""
-        query: Json = {"limit": 100_000}
+    def history(self, run_id: str, key: str, most: int | None = None) -> list[Json]:
+        """Every point of one metric (value, step, at), or at most ``most`` (2 to 2,500), evenly spread by step."""
+        query: Json = {"limit": 100_000} if most is None else {"most": most}
         found: list[Json] = []
         while True:
             page = self._client.call("GET", f"/api/v1/runs/{_part(run_id)}/metrics/{quote(key)}", query=query)
@@ -55,6 +55,10 @@ class Runs:
     def experiments(self, filter: str = "") -> list[Json]:
         """The newest experiments that fit."""
         return self._client.call("GET", "/api/v1/experiments", query={"filter": filter})["experiments"]
+
+    def experiment(self, experiment_id: str) -> Json:
+        """One experiment by its id. Raises NotFound."""
+        return self._client.call("GET", f"/api/v1/experiments/{_part(experiment_id)}")
 
     def delete(self, run_id: str) -> None:
         """Delete a run; ``restore`` brings it back."""

@@ -295,6 +295,16 @@ class Tracking:
 
         return await self._store.read(work)
 
+    async def sample(self, who: Principal, run_id: str, key: str, most: int) -> list[Metric]:
+        """At most ``most`` points of one metric by step, evenly spread over all of them. Raises NotFound."""
+        who.require(Role.viewer)
+
+        def work(connection: Connection) -> list[Metric]:
+            repository.require(connection, who.tenant, run_id)
+            return points.sample(connection, who.tenant, run_id, key, most, None)
+
+        return await self._store.read(work)
+
     async def samples(
         self, who: Principal, run_ids: Sequence[str], key: str, most: int, steps: tuple[int, int] | None = None
     ) -> list[tuple[str, tuple[Metric, ...]]]:

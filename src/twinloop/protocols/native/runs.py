@@ -92,6 +92,9 @@ class RunQuery(Pages, frozen=True):
 
 
 class HistoryQuery(msgspec.Struct, frozen=True):
+    """With ``most`` that many points at the most, evenly spread by step over the whole series, instead of a page."""
+
+    most: Annotated[int, msgspec.Meta(ge=2, le=2500)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] = 10_000
     token: str = ""
 
@@ -181,6 +184,7 @@ def routes(tracking: Tracking, registry: Registry) -> list[Route]:
             status=201,
         ),
         route(NATIVE, "GET", "/api/v1/experiments", handlers.experiments, query=Pages, answer=ExperimentPage),
+        route(NATIVE, "GET", "/api/v1/experiments/{id}", handlers.experiment, answer=ExperimentJson),
         route(NATIVE, "POST", "/api/v1/runs", handlers.create, body=NewRun, answer=RunJson, status=201),
         route(NATIVE, "GET", "/api/v1/runs", handlers.search, query=RunQuery, answer=RunPage),
         route(NATIVE, "GET", "/api/v1/runs/{id}", handlers.get, answer=RunJson),
@@ -215,6 +219,10 @@ class RunHandlers:
         """Experiments, newest first, narrowed by a filter."""
         page = await self._tracking.experiments.search(call.who, _query(query))
         return {"experiments": [experiment_json(item) for item in page.items], "next": page.next}
+
+    async def experiment(self, call: Call) -> ExperimentJson:
+        """One experiment by its id."""
+        return experiment_json(await self._tracking.experiments.get(call.who, call.path["id"]))
 
     async def create(self, call: Call, request: NewRun) -> RunJson:
         """Start a run."""
@@ -268,8 +276,11 @@ class RunHandlers:
         return {}
 
     async def history(self, call: Call, query: HistoryQuery) -> PointPage:
-        """Every point of one metric."""
+        """Every point of one metric, or some that are evenly spread."""
         run, key = call.path["id"], call.path["key"]
+        if query.most is not None:
+            series = await self._tracking.sample(call.who, run, key, query.most)
+            return {"points": [metric_json(point) for point in series], "next": None}
         page = await self._tracking.history(call.who, run, key, query.limit, query.token or None)
         return {"points": [metric_json(point) for point in page.items], "next": page.next}
 
