@@ -68,6 +68,14 @@ async def test_the_default_experiment_is_older_than_one_that_is_made_at_the_same
     assert [item.name for item in found.items] == ["made at once", "Default"]
 
 
+async def test_the_default_experiment_is_older_than_the_first_request_that_needs_it(
+    tracking: Tracking, clock: ManualClock
+) -> None:
+    begun_ms = clock.now_ns() // 1_000_000
+    clock.advance(60)
+    assert (await tracking.experiments.get(WHO, "0")).created_ms < begun_ms
+
+
 async def test_a_deleted_experiment_is_not_renamed(tracking: Tracking) -> None:
     made = await tracking.experiments.create(WHO, "gone")
     await tracking.experiments.delete(WHO, made.id)

@@ -24,12 +24,12 @@ _PLACE = Statement(
 )
 
 
-def ensure_default(connection: Connection, tenant: str, now_ms: int) -> None:
+def ensure_default(connection: Connection, tenant: str, begun_ms: int) -> None:
     """Make the experiment of runs that name none, unless the tenant has it.
 
-    It is made when it is first needed, and is older than an experiment that is made in the same millisecond.
+    It is made when it is first needed, but is older than whatever came since ``begun_ms``, when its process began.
     """
-    row = _row(tenant, int(DEFAULT_EXPERIMENT), "Default", f"mlflow-artifacts:/{DEFAULT_EXPERIMENT}", now_ms - 1)
+    row = _row(tenant, int(DEFAULT_EXPERIMENT), "Default", f"mlflow-artifacts:/{DEFAULT_EXPERIMENT}", begun_ms - 1)
     upsert(connection, experiments, [row], ("tenant", "number"))
 
 

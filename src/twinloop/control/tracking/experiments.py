@@ -28,6 +28,7 @@ class Experiments:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._begun_ms = self._now()
         self._ready: set[str] = set()
 
     async def create(
@@ -110,10 +111,9 @@ class Experiments:
         """Make sure, once per tenant and process, that the default experiment is there, and series know theirs."""
         if tenant in self._ready:
             return
-        now = self._now()
 
         def work(connection: Connection) -> None:
-            experiment_rows.ensure_default(connection, tenant, now)
+            experiment_rows.ensure_default(connection, tenant, self._begun_ms)
             points.place(connection, tenant)
 
         await self._store.write(work)
