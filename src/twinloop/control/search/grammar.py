@@ -31,8 +31,8 @@ _BARE = re.compile(r"\w+")
 class Vocabulary:
     """What can be searched: the names of entities, and the attributes by type; ``listed`` attributes take IN.
 
-    ``fixed`` are entities whose keys are given: their values are text, and rows are not ordered by them. ``unknown`` is
-    how an error about an attribute that is none of these begins.
+    ``listed_pairs`` says that params and tags take it too. ``fixed`` are entities whose keys are given: their values are
+    text, and rows are not ordered by them. ``unknown`` is how an error about an attribute that is none of these begins.
     """
 
     entities: Mapping[str, str]
@@ -42,6 +42,7 @@ class Vocabulary:
     aliases: Mapping[str, str] = field(default_factory=dict)
     fixed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     unknown: str = "Invalid attribute key"
+    listed_pairs: bool = False
 
 
 def parse_filter(text: str, vocabulary: Vocabulary) -> tuple[Clause, ...]:
@@ -122,7 +123,7 @@ def _comparators(entity: str, key: str, vocabulary: Vocabulary) -> frozenset[str
     if entity == "metric" or (entity == "attribute" and key in vocabulary.numeric):
         return NUMBERS
     if entity in ("param", "tag"):
-        return _TEXT | PRESENCE
+        return _TEXT | PRESENCE | LISTS if vocabulary.listed_pairs else _TEXT | PRESENCE
     if entity in vocabulary.fixed or key in vocabulary.listed:
         return _TEXT | LISTS
     return _TEXT

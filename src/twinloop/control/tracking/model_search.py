@@ -55,7 +55,7 @@ _COLUMNS: dict[str, ColumnElement[Any]] = {
     **_TEXTS,
     "experiment_id": logged_models.c.experiment,
 }
-_WORDS = Vocabulary(_ENTITIES, frozenset(_TIMES), frozenset(_TEXTS), frozenset(_TEXTS))
+_WORDS = Vocabulary(_ENTITIES, frozenset(_TIMES), frozenset(_TEXTS), frozenset(_TEXTS), listed_pairs=True)
 _PAIRS = {"param": logged_model_params, "tag": logged_model_tags}
 _ORDERS = 20
 _OTHER = (
