@@ -2,14 +2,22 @@
 
 import { createRootRoute, createRoute, createRouter } from '@tanstack/react-router';
 
+import type { CardFilter } from './api/registry';
 import type { RevisionFilter, TraceFilter } from './api/queries';
+import type { ExperimentFilter, RunFilter } from './api/tracking';
 import { Shell } from './layout/Shell';
+import { CardPage } from './pages/CardPage';
+import { ComparePage } from './pages/ComparePage';
 import { EndpointPage } from './pages/EndpointPage';
 import { EndpointsPage } from './pages/EndpointsPage';
+import { ExperimentPage } from './pages/ExperimentPage';
+import { ExperimentsPage } from './pages/ExperimentsPage';
 import { NotFoundPage } from './pages/NotFoundPage';
+import { RegistryPage } from './pages/RegistryPage';
 import { ReleasesPage } from './pages/ReleasesPage';
 import { RevisionPage } from './pages/RevisionPage';
 import { RevisionsPage } from './pages/RevisionsPage';
+import { RunPage } from './pages/RunPage';
 import { TracePage } from './pages/TracePage';
 import { TracesPage } from './pages/TracesPage';
 import { Failure } from './parts/States';
@@ -46,8 +54,46 @@ const revisions = createRoute({
 });
 const revision = createRoute({ getParentRoute: () => root, path: '/revisions/$kind/$', component: RevisionPage });
 
+const experiments = createRoute({
+  getParentRoute: () => root,
+  path: '/experiments',
+  component: ExperimentsPage,
+  validateSearch: (search: Search): ExperimentFilter => ({ name: text(search, 'name'), token: text(search, 'token') }),
+});
+const experiment = createRoute({
+  getParentRoute: () => root,
+  path: '/experiments/$id',
+  component: ExperimentPage,
+  validateSearch: (search: Search): RunFilter => ({
+    filter: text(search, 'filter'),
+    order: text(search, 'order'),
+    view: search['view'] === 'deleted' ? 'deleted' : undefined,
+    token: text(search, 'token'),
+  }),
+});
+const run = createRoute({ getParentRoute: () => root, path: '/runs/$id', component: RunPage });
+const compare = createRoute({
+  getParentRoute: () => root,
+  path: '/compare',
+  component: ComparePage,
+  validateSearch: (search: Search): { runs?: string | undefined } => ({ runs: text(search, 'runs') }),
+});
+const registry = createRoute({
+  getParentRoute: () => root,
+  path: '/registry',
+  component: RegistryPage,
+  validateSearch: (search: Search): CardFilter => ({
+    kind: text(search, 'kind'),
+    title: text(search, 'title'),
+    token: text(search, 'token'),
+  }),
+});
+const card = createRoute({ getParentRoute: () => root, path: '/registry/$kind/$', component: CardPage });
+
+const tracking = [experiments, experiment, run, compare];
+
 export const router = createRouter({
-  routeTree: root.addChildren([endpoints, endpoint, releases, traces, trace, revisions, revision]),
+  routeTree: root.addChildren([endpoints, endpoint, releases, traces, trace, revisions, revision, registry, card, ...tracking]),
   pathParamsAllowedCharacters: ['@'],
   defaultPreload: false,
   scrollRestoration: true,

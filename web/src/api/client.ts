@@ -43,11 +43,21 @@ async function failure(response: Response): Promise<ApiError> {
 }
 
 export async function get<T>(path: string, query: Query = {}, signal?: AbortSignal): Promise<T> {
+  return (await (await ask(address(path, query), { accept: 'application/json' }, signal)).json()) as T;
+}
+
+/** The bytes of a stored file, or the first `most` of them. */
+export async function bytes(path: string, most?: number, signal?: AbortSignal): Promise<Blob> {
+  const range: { [name: string]: string } = most === undefined ? {} : { range: `bytes=0-${most - 1}` };
+  return (await ask(address(`artifacts/${quoteRef(path)}`), range, signal)).blob();
+}
+
+async function ask(url: string, headers: { [name: string]: string }, signal?: AbortSignal): Promise<Response> {
   const key = apiKey.get();
   let response: Response;
   try {
-    response = await fetch(address(path, query), {
-      headers: { accept: 'application/json', ...(key ? { authorization: `Bearer ${key}` } : {}) },
+    response = await fetch(url, {
+      headers: { ...headers, ...(key ? { authorization: `Bearer ${key}` } : {}) },
       ...(signal ? { signal } : {}),
     });
   } catch (error) {
@@ -55,5 +65,5 @@ export async function get<T>(path: string, query: Query = {}, signal?: AbortSign
     throw new ApiError(0, 'unreachable', 'The server does not answer. Start it with `twinloop up`.');
   }
   if (!response.ok) throw await failure(response);
-  return (await response.json()) as T;
+  return response;
 }

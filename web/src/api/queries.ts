@@ -5,7 +5,7 @@ import { queryOptions } from '@tanstack/react-query';
 import { get, quoteRef } from './client';
 import type { Endpoint, Lineage, Release, ReleaseEvent, Revision, Status, Trace, TraceDetail } from './types';
 
-const LIVE = 5_000; // lists follow the server every five seconds while the tab is in front
+export const LIVE = 5_000; // lists follow the server every five seconds while the tab is in front
 export const PAGE = 50;
 
 export interface TraceFilter {

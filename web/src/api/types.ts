@@ -159,3 +159,142 @@ export interface Lineage {
   /** Only in the answer to `impact`. */
   counts?: { revisions: number; releases: number; traces: number };
 }
+
+export type Lifecycle = 'active' | 'deleted';
+
+export interface Experiment {
+  id: string;
+  name: string;
+  lifecycle: Lifecycle;
+  tags: { [key: string]: string };
+  created_at: string;
+  updated_at: string;
+}
+
+/** A point of a metric; a `value` of null is NaN. */
+export interface Point {
+  value: number | null;
+  step: number;
+  at: string;
+}
+
+export type RunStatus = 'RUNNING' | 'SCHEDULED' | 'FINISHED' | 'FAILED' | 'KILLED';
+
+export interface Run {
+  id: string;
+  /** The experiment's id. */
+  experiment: string;
+  name: string;
+  user: string;
+  status: RunStatus;
+  lifecycle: Lifecycle;
+  parent: string | null;
+  started_at: string;
+  ended_at: string | null;
+  params: { [key: string]: string };
+  tags: { [key: string]: string };
+  /** The last point of each series. */
+  metrics: { [key: string]: Point };
+  datasets: { name: string; digest: string; context: string | null; source_type: string; source: string }[];
+  models_read: string[];
+  models_made: { model: string; step: number }[];
+}
+
+export interface Artifact {
+  path: string;
+  size: number;
+  digest: string;
+  is_dir: boolean;
+  at: string;
+  /** Why loading the file could run code of its author; null is no known danger. */
+  flag: string | null;
+}
+
+/** A run of a pipeline, which is no tracking run. */
+export interface PipelineRun {
+  id: string;
+  pipeline: string;
+  params: { [name: string]: Json };
+  state: string;
+  started_ns: number;
+  started_by: string;
+  finished_ns: number | null;
+  resumes: number;
+  steps: {
+    node: string;
+    state: string;
+    started_ns: number | null;
+    finished_ns: number | null;
+    /** The run whose output was taken over; null for a step that ran. */
+    source: string | null;
+    failure: { type: string; message: string } | null;
+  }[];
+}
+
+/** What the registry keeps under one kind and name; its revisions are the versions. */
+export interface Card {
+  ref: string;
+  kind: string;
+  name: string;
+  title: string;
+  description: string | null;
+  tags: { [key: string]: string };
+  /** How many must approve a revision before it goes live. */
+  approvals: number;
+  aliases: { [alias: string]: number };
+  /** The highest revision at each stage. */
+  latest: { [stage: string]: number };
+  created_at: string;
+  created_by: string;
+  updated_at: string;
+}
+
+export interface Note {
+  revision: Revision;
+  title: string;
+  description: string | null;
+  tags: { [key: string]: string };
+  stage: string;
+  status: string;
+  updated_at: string;
+}
+
+export interface Standing {
+  ref: string;
+  registered_by: string;
+  wanted: number;
+  approved: boolean;
+  approvals: { by: string; approved: boolean; comment: string; at: string }[];
+}
+
+/** A time in which a release with this revision answered at an endpoint. */
+export interface Period {
+  endpoint: string;
+  release: string;
+  stage: string;
+  role: string;
+  since: string;
+  until: string | null;
+  weight: number;
+  reason: string;
+  gate: Gate | null;
+}
+
+export interface HistoryEntry {
+  at: string;
+  by: string;
+  action: string;
+  ref: string;
+  title: string;
+  detail: { [name: string]: Json };
+  period: Period | null;
+}
+
+export interface Difference {
+  path: string;
+  change: 'added' | 'removed' | 'changed';
+  before?: Json;
+  after?: Json;
+  /** A unified diff, where both values are long texts. */
+  text?: string;
+}

@@ -44,7 +44,7 @@ describe('refs', () => {
     const node = { key: 'sha256:1', kind: 'document', name: 'handbook/intro.md', version: '2', digest: null, detail: null };
     expect(nodePage(node)).toBe('/revisions/document/handbook/intro.md@2');
     expect(nodePage({ ...node, key: 'trace:9f', kind: 'trace' })).toBe('/traces/9f');
-    expect(nodePage({ ...node, key: 'run:1', kind: 'run' })).toBeNull();
+    expect(nodePage({ ...node, key: 'run:1', kind: 'run' })).toBe('/runs/1');
     expect(nodePage({ ...node, kind: 'chunk' })).toBeNull();
   });
 });

@@ -25,9 +25,10 @@ export function nodeTitle(node: LineageNode): string {
   return `${node.name}@${node.version}`;
 }
 
-/** The page of a lineage node, or null for what has none (a run, a chunk, feature values). */
+/** The page of a lineage node, or null for what has none (a chunk, feature values). */
 export function nodePage(node: LineageNode): string | null {
   if (node.key.startsWith('trace:')) return `/traces/${node.key.slice('trace:'.length)}`;
-  if (node.key.startsWith('run:') || !node.version || node.kind === 'chunk') return null;
+  if (node.key.startsWith('run:')) return `/runs/${node.key.slice('run:'.length)}`;
+  if (!node.version || node.kind === 'chunk') return null;
   return node.kind === 'feature_values' ? null : `/revisions/${node.kind}/${node.name}@${node.version}`;
 }

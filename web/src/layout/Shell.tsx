@@ -8,14 +8,19 @@ import { useEffect } from 'react';
 
 import { ApiError } from '../api/client';
 import { statusQuery } from '../api/queries';
-import { EndpointIcon, Mark, MoonIcon, ReleaseIcon, RevisionIcon, SunIcon, TraceIcon } from './icons';
+import { EndpointIcon, ExperimentIcon, Mark, MoonIcon, RegistryIcon, ReleaseIcon, RevisionIcon, SunIcon, TraceIcon } from './icons';
 
 const PAGES = [
   { to: '/', label: 'Endpoints', icon: <EndpointIcon /> },
   { to: '/releases', label: 'Releases', icon: <ReleaseIcon /> },
   { to: '/traces', label: 'Traces', icon: <TraceIcon /> },
+  { to: '/experiments', label: 'Experiments', icon: <ExperimentIcon /> },
+  { to: '/registry', label: 'Registry', icon: <RegistryIcon /> },
   { to: '/revisions', label: 'Revisions', icon: <RevisionIcon /> },
 ] as const;
+
+/** Pages that belong to a list and do not lie below it: endpoints are listed at the root, runs by experiment. */
+const INSIDE: { [list: string]: string[] } = { '/': ['/endpoints/'], '/experiments': ['/runs/', '/compare'] };
 
 export function Shell() {
   const [opened, { toggle, close }] = useDisclosure(false);
@@ -67,8 +72,7 @@ function Navigation({ onClose }: { onClose: () => void }) {
             to={to}
             className="nav-link"
             activeOptions={{ exact: to === '/', includeSearch: false }}
-            // An endpoint's own page lies under /endpoints, the list at the root.
-            data-inside={to === '/' && pathname.startsWith('/endpoints/') ? true : undefined}
+            data-inside={INSIDE[to]?.some((folder) => pathname.startsWith(folder)) ? true : undefined}
           >
             {icon}
             {label}

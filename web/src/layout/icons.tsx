@@ -48,6 +48,18 @@ export const RevisionIcon = () => (
   </Icon>
 );
 
+export const ExperimentIcon = () => (
+  <Icon>
+    <path d="M9 3h6M10 3v6L4.5 18.5A1.7 1.7 0 0 0 6 21h12a1.7 1.7 0 0 0 1.5-2.5L14 9V3M7.5 15h9" />
+  </Icon>
+);
+
+export const RegistryIcon = () => (
+  <Icon>
+    <path d="M4 5h16v5H4zM4 14h16v5H4zM8 7.5h.01M8 16.5h.01" />
+  </Icon>
+);
+
 export const SunIcon = () => (
   <Icon>
     <circle cx="12" cy="12" r="4" />

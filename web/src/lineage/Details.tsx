@@ -8,6 +8,8 @@ import { KindTag } from '../parts/Badges';
 import { Facts, jsonFacts, type FactList } from '../parts/Facts';
 import type { Crowd } from './fold';
 
+const PAGES: { [kind: string]: string } = { trace: 'trace', run: 'run' };
+
 interface DetailsProps {
   node: LineageNode;
   graph: Lineage;
@@ -20,7 +22,7 @@ export function Details({ node, graph, onClose, onPick }: DetailsProps) {
   const page = nodePage(node);
   const open = page && (
     <Link to={page} className="link">
-      Open {node.kind === 'trace' ? 'trace' : 'revision'}
+      Open {PAGES[node.kind] ?? 'revision'}
     </Link>
   );
   return (

@@ -8,8 +8,10 @@ import { stamp } from '../format/time';
 import { Lineage } from '../lineage/Lineage';
 import { KindTag } from '../parts/Badges';
 import { Facts, jsonFacts, Strip, type FactList } from '../parts/Facts';
+import { CardLink, RunLink } from '../parts/Links';
 import { Page, Section } from '../parts/Page';
 import { Loaded } from '../parts/States';
+import { Noted } from '../registry/Noted';
 
 export function RevisionPage() {
   const { kind, _splat: name = '' } = useParams({ from: '/revisions/$kind/$' });
@@ -22,6 +24,7 @@ export function RevisionPage() {
         {(revision) => (
           <Stack gap="xl">
             <Strip facts={facts(revision)} />
+            <Noted revision={revision.ref} />
             <Section title="Manifest">
               <Facts facts={jsonFacts(revision.manifest)} />
             </Section>
@@ -36,10 +39,11 @@ export function RevisionPage() {
 
 function facts(revision: Revision): FactList {
   return [
+    ['Versions', <CardLink key="versions" card={`${revision.kind}/${revision.name}`}>{revision.name}</CardLink>],
     ['Registered', `${stamp(revision.created_at)} UTC`],
     ['By', revision.created_by],
     ['Aliases', revision.aliases.join(', ') || 'none'],
-    ['Run', revision.run_id ?? 'none'],
+    ['Run', revision.run_id ? <RunLink key="run" id={revision.run_id} /> : 'none'],
     ['Digest', <span key="digest" className="mono">{revision.digest}</span>],
   ];
 }

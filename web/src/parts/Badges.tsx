@@ -2,7 +2,7 @@
 
 import type { CSSProperties, ReactNode } from 'react';
 
-import type { ReleaseState, Trace, Verdict } from '../api/types';
+import type { ReleaseState, RunStatus, Trace, Verdict } from '../api/types';
 import { hueOf, kindLabel } from '../lineage/kinds';
 
 type Tone = 'good' | 'wait' | 'bad' | 'aside' | 'plain';
@@ -32,6 +32,18 @@ export function StateBadge({ state, weight }: { state: ReleaseState; weight?: nu
 /** OpenTelemetry's `unset` means that nothing went wrong. */
 export function StatusBadge({ status }: { status: Trace['status'] }) {
   return status === 'error' ? <State tone="bad">error</State> : <State tone="good">ok</State>;
+}
+
+const RUNS: { [status in RunStatus]: Tone } = {
+  RUNNING: 'wait',
+  SCHEDULED: 'plain',
+  FINISHED: 'good',
+  FAILED: 'bad',
+  KILLED: 'bad',
+};
+
+export function RunBadge({ status }: { status: RunStatus }) {
+  return <State tone={RUNS[status]}>{status.toLowerCase()}</State>;
 }
 
 const VERDICTS: { [verdict in Verdict]: [Tone, string] } = {

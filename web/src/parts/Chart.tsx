@@ -1,12 +1,12 @@
 /** The one place that touches ECharts: registers what the console draws and keeps a chart in step with its box. */
 
-import { ScatterChart } from 'echarts/charts';
+import { LineChart, ScatterChart } from 'echarts/charts';
 import { GridComponent, LegendComponent, TooltipComponent } from 'echarts/components';
 import { init, use, type ECharts, type EChartsCoreOption } from 'echarts/core';
 import { CanvasRenderer } from 'echarts/renderers';
 import { useEffect, useRef } from 'react';
 
-use([ScatterChart, GridComponent, LegendComponent, TooltipComponent, CanvasRenderer]);
+use([LineChart, ScatterChart, GridComponent, LegendComponent, TooltipComponent, CanvasRenderer]);
 
 interface ChartProps {
   option: EChartsCoreOption;

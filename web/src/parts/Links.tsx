@@ -29,6 +29,33 @@ export function ReleaseLink({ release }: { release: string }) {
   return <RevisionLink revision={releaseRevision(release)}>{release}</RevisionLink>;
 }
 
+export function RunLink({ id, children }: { id: string; children?: ReactNode }) {
+  return (
+    <Link to="/runs/$id" params={{ id }} className="link">
+      {children ?? <span className="mono">{id.slice(0, 12)}</span>}
+    </Link>
+  );
+}
+
+export function ExperimentLink({ id, children }: { id: string; children?: ReactNode }) {
+  return (
+    <Link to="/experiments/$id" params={{ id }} className="link">
+      {children ?? `Experiment ${id}`}
+    </Link>
+  );
+}
+
+/** A card of the registry by its `kind/name`. */
+export function CardLink({ card, children }: { card: string; children?: ReactNode }) {
+  const slash = card.indexOf('/');
+  const params = { kind: card.slice(0, slash), _splat: card.slice(slash + 1) };
+  return (
+    <Link to="/registry/$kind/$" params={params} className="link">
+      {children ?? card}
+    </Link>
+  );
+}
+
 export function TraceLink({ id }: { id: string }) {
   return (
     <Link to="/traces/$id" params={{ id }} className={MONO} aria-label={`Trace ${id}`}>
