@@ -60,6 +60,12 @@ def test_a_call_behind_something_harmless_is_known() -> None:
     assert flag_of("model.bin", b"I1\n0cos\nsystem\n(S'true'\ntR.") == "pickle"
 
 
+def test_a_call_before_something_that_is_no_pickle_is_known() -> None:
+    """It has been made when the unpickler comes to what it cannot read."""
+    assert flag_of("model.bin", b"cos\nsystem\n(S'true'\ntR\xff\xff") == "pickle"
+    assert flag_of("model.bin", b"(S'true'\nios\nsystem\n\xff\xff") == "pickle"
+
+
 @pytest.mark.parametrize(
     "compress",
     [gzip.compress, zlib.compress, bz2.compress, lzma.compress, lambda data: lzma.compress(data, lzma.FORMAT_ALONE)],
@@ -110,7 +116,7 @@ def test_arrays_of_objects_are_known_and_arrays_of_numbers_are_not() -> None:
         b"", b"\x80", b"\x80\x04", b"\x08\x07\x12\x07pytorch", b"{}", b"binf\x00", b"GGUF\x03\x00\x00\x00", b"\x89PNG\r\n\x1a\n",
         b"PAR1", b"(a, b)\n1, 2\n", b"class A:\n    pass\n", b"import os\n", b"\x1f\x8b", b"BZh", b"\x78\x9c",
         b"catboost\nmodel\n", b"cloudpickle\nnumpy\nscipy\nxgboost\n", b"count\nitem\n" * 10_000,
-        b"imp\nurllib\n", b"(dp0\n", b"cat\ndog\nRed\n", b"cat\ndog\npig\n" * 10_000,
+        b"line\n" * 20_000, b"line\nline\n", b"imp\nurllib\n", b"(dp0\n", b"cat\ndog\nRed\n", b"cat\ndog\npig\n" * 10_000,
         *(safetensors(size) for size in (640, 896, 1152, 1408)),
     ],
 )  # fmt: skip

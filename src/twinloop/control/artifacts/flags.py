@@ -28,7 +28,8 @@ _SUFFIXES = {
 _OPCODES = frozenset(opcode.code.encode("latin-1")[0] for opcode in pickletools.opcodes)
 _UNPACKED = 256
 _NAMING = frozenset(("GLOBAL", "INST", "STACK_GLOBAL"))
-_GOING_ON = frozenset(("STOP", "REDUCE", "BUILD", "INST", "OBJ", "NEWOBJ", "PUT", "BINPUT"))
+_CALLING = frozenset(("REDUCE", "BUILD", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX"))
+_GOING_ON = frozenset(("STOP", "PUT", "BINPUT"))
 _CUT = ("exhausted", "remain", "newline")
 """What pickletools says of bytes that end too early."""
 _READ = 10_000
@@ -90,15 +91,39 @@ def _is_pickle(head: bytes) -> bool:
 
 
 def _calls(head: bytes) -> bool:
-    """Whether this is a pickle of protocol 0 or 1 that names something to call: opcodes one after the other, to the end.
+    """Whether this is a pickle of protocol 0 or 1 that calls something, or names something and ends or goes on.
 
-    Those protocols have no beginning of their own, and lines of words can begin like one; they do not go on so.
+    Those protocols have no beginning of their own, and lines of words can look like their opcodes. So the stack is
+    followed: an opcode that would not find there what it takes stops the unpickler too, and what is before it is text.
     """
-    seen = set()
+    named = going_on = False
+    stack: list[object] = []
     try:
         for opcode, _, _ in islice(pickletools.genops(head), _READ):
-            seen.add(opcode.name)
+            if not _take(opcode, stack):
+                return False
+            named |= opcode.name in _NAMING
+            going_on |= opcode.name in _GOING_ON
+            if named and opcode.name in _CALLING:
+                return True
     except (ValueError, OverflowError, struct.error) as error:
         if len(head) < HEAD or not any(word in str(error) for word in _CUT):
             return False
-    return bool(seen & _NAMING) and bool(seen & _GOING_ON)
+    return named and going_on
+
+
+def _take(opcode: pickletools.OpcodeInfo, stack: list[object]) -> bool:
+    """What an opcode does to the stack; False when it does not find there what it takes."""
+    wanted = list(opcode.stack_before)
+    mark = pickletools.markobject
+    if mark in wanted:
+        if mark not in stack:
+            return False
+        while stack.pop() is not mark:
+            pass
+        wanted = wanted[: wanted.index(mark)]
+    if len(stack) < len(wanted):
+        return False
+    del stack[len(stack) - len(wanted) :]
+    stack += opcode.stack_after
+    return True
