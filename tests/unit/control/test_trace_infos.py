@@ -248,6 +248,29 @@ async def test_the_oldest_are_deleted_first_and_other_experiments_stay(toy: Toy)
     assert [info.trace_id for info in left] == [key(5), key(9)]
 
 
+@pytest.mark.parametrize("at_ms", [-1, 10**15, 2**63 - 1])
+async def test_a_trace_neither_begins_nor_ends_at_a_time_that_cannot_be_kept(toy: Toy, at_ms: int) -> None:
+    infos = toy.tracing.infos
+    with pytest.raises(InvalidInput, match="1970 to 2262"):
+        await infos.start(WHO, told(1, request_ms=at_ms))
+    await infos.start(WHO, told(1, state="IN_PROGRESS", duration_ms=None), final=False)
+    with pytest.raises(InvalidInput, match="1970 to 2262"):
+        await infos.end(WHO, key(1), at_ms, "ok", {}, {})
+    assert (await infos.get(WHO, key(1))).state == "IN_PROGRESS"
+
+
+async def test_a_trace_may_last_longer_than_times_reach(toy: Toy) -> None:
+    made = await toy.tracing.infos.start(WHO, told(1, duration_ms=10**15))
+    assert (made.request_ms, made.duration_ms) == (BEGAN_MS, 10**15)
+
+
+@pytest.mark.parametrize("far_ms", [10**15, 2**63 - 1, 10**30])
+async def test_a_bound_that_no_column_holds_comes_after_every_trace_or_before(toy: Toy, far_ms: int) -> None:
+    await toy.tracing.record(WHO, [trace(span(n, at_ms=n)) for n in range(2)])
+    assert await toy.tracing.infos.delete(WHO, "0", until_ms=-far_ms) == 0
+    assert await toy.tracing.infos.delete(WHO, "0", until_ms=far_ms) == 2
+
+
 async def test_nothing_is_left_of_a_deleted_trace(toy: Toy) -> None:
     infos = toy.tracing.infos
 

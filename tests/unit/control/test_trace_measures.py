@@ -75,6 +75,14 @@ async def test_latency_is_spread_over_the_traces_of_a_time_bucket(toy: Toy) -> N
         assert values["P90.5"] == pytest.approx(statistics.quantiles(of_bucket, n=200, method="inclusive")[180])
 
 
+async def test_an_interval_longer_than_any_time_puts_all_in_one_bucket(toy: Toy) -> None:
+    for number in range(2):
+        await toy.tracing.infos.start(WHO, told(number, request_ms=BEGAN_MS + number))
+    more = {"interval_s": 10**18, "from_ms": 0, "until_ms": 10**18}
+    found = await measured(toy, "TRACES", "trace_count", "COUNT", **more)
+    assert found == [({"time_bucket": "1970-01-01T00:00:00+00:00"}, {"COUNT": 2})]
+
+
 async def test_a_range_includes_both_its_ends(toy: Toy) -> None:
     for number in range(5):
         await toy.tracing.infos.start(WHO, told(number, request_ms=BEGAN_MS + number))

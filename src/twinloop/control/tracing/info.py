@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from twinloop.control.tracing.model import Span, TraceStatus
+from twinloop.core.errors import InvalidInput
 
 State = Literal["STATE_UNSPECIFIED", "OK", "ERROR", "IN_PROGRESS"]
 
@@ -29,6 +30,19 @@ MODEL_ID = "mlflow.modelId"
 
 _PREFIX = "tr-"
 _HEX = frozenset(string.hexdigits.lower())
+_NS = 1_000_000
+_LARGEST = 2**63 - 1
+
+
+def column_ns(at_ms: int) -> int:
+    """A bound on times in milliseconds, as times are kept: nanoseconds, or the nearest to them that a column can hold."""
+    return max(-_LARGEST, min(at_ms * _NS, _LARGEST))
+
+
+def check_moment(at_ms: int) -> None:
+    """Raises InvalidInput for a time that no trace can have."""
+    if not 0 <= at_ms * _NS <= _LARGEST:
+        raise InvalidInput(f"A trace cannot begin or end at {at_ms} ms: give a time from 1970 to 2262.")
 
 
 def key_of(client_id: str) -> str:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from twinloop.control.store.sql import upsert
 from twinloop.control.tracing import assessment_rows, info, ingest
-from twinloop.control.tracing.info import TraceInfo, client_id
+from twinloop.control.tracing.info import TraceInfo, client_id, column_ns
 from twinloop.control.tracing.promoted import columns_of, totals
 from twinloop.control.tracing.tables import (
     assessments,
@@ -164,7 +164,7 @@ def start(connection: Connection, tenant: str, told: TraceInfo, principal: str, 
 
 def _bounds(row: Row[Any] | None, told: TraceInfo) -> dict[str, int]:
     start_ns = told.request_ms * 1_000_000
-    end_ns = start_ns + (told.duration_ms or 0) * 1_000_000
+    end_ns = column_ns(told.request_ms + (told.duration_ms or 0))
     if row is None:
         return {"start_ns": start_ns, "end_ns": end_ns}
     same = row.start_ns // 1_000_000 == told.request_ms
@@ -249,7 +249,7 @@ def oldest(
     query = select(traces.c.trace_id).where(traces.c.tenant == tenant, traces.c.experiment == experiment)
     query = query.order_by(traces.c.start_ns, traces.c.trace_id)
     if until_ms is not None:
-        query = query.where(traces.c.start_ns < (until_ms + 1) * 1_000_000)
+        query = query.where(traces.c.start_ns < column_ns(until_ms + 1))
     if limit is not None:
         query = query.limit(limit)
     if keys is None:

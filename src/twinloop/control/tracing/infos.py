@@ -15,7 +15,7 @@ from twinloop.control.store.ports import Store
 from twinloop.control.tracing import grammar, info_rows, repository
 from twinloop.control.tracing.assessments import masked
 from twinloop.control.tracing.correlation import Correlation, Counts, correlation
-from twinloop.control.tracing.info import MODEL_ID, SESSION, SOURCE_RUN, TraceInfo, Whole, client_id
+from twinloop.control.tracing.info import MODEL_ID, SESSION, SOURCE_RUN, TraceInfo, Whole, check_moment, client_id
 from twinloop.control.tracing.model import Trace, TraceLink
 from twinloop.control.tracing.ports import Experiment, Experiments, LinkWriter
 from twinloop.control.tracing.search import Search
@@ -45,9 +45,10 @@ class TraceInfos:
 
         Raises:
             NotFound: there is no such experiment.
-            InvalidInput: the experiment is deleted, or the name or the session is too long.
+            InvalidInput: the experiment is deleted, the time is none, or the name or the session is too long.
         """
         who.require(Role.developer)
+        check_moment(told.request_ms)
         check_lengths(told.tags.get(NAME), told.metadata.get(SESSION))
         await self.check(who, str(told.experiment), active=True)
         clean = _masked(told)
@@ -70,6 +71,7 @@ class TraceInfos:
     ) -> TraceInfo:
         """What MLflow's second version of traces said at their end. Raises NotFound, and InvalidInput as ``start``."""
         who.require(Role.developer)
+        check_moment(at_ms)
         check_lengths(tags.get(NAME), metadata.get(SESSION))
 
         def work(connection: Connection) -> TraceInfo:

@@ -11,12 +11,13 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, distinct, func, 
 
 from twinloop.control.search.reader import Clause
 from twinloop.control.tracing.grammar import NamedValue
+from twinloop.control.tracing.info import column_ns
 from twinloop.control.tracing.measures import Point, Question, percentile
 from twinloop.control.tracing.search import DURATION, STATE, Search
 from twinloop.control.tracing.tables import assessments, spans, traces
 
 _MS = 1_000_000
-_LARGEST = 2**63
+_LONGEST_S = 2**63 // 1_000_000_000  # longer than any time that is kept
 _COUNTED: Mapping[tuple[str, str], ColumnElement[Any]] = {
     ("TRACES", "trace_count"): traces.c.trace_id,
     ("TRACES", "session_count"): traces.c.session,
@@ -116,7 +117,8 @@ def _groups(dialect: str, tenant: str, question: Question, filters: Sequence[Nam
     at_ns = spans.c.start_ns if question.view == "SPANS" else traces.c.start_ns
     if question.interval_s:
         names.append("time_bucket")
-        by.append(at_ns // (question.interval_s * 1_000_000_000) * (question.interval_s * 1000))
+        interval_s = min(question.interval_s, _LONGEST_S)
+        by.append(at_ns // (interval_s * 1_000_000_000) * (interval_s * 1000))
     for name in question.dimensions:
         names.append(name)
         by.append(_DIMENSIONS[name])
@@ -155,14 +157,10 @@ def _clause(found: NamedValue) -> Clause:
 def _range(column: ColumnElement[Any], from_ms: int | None, until_ms: int | None) -> list[ColumnElement[bool]]:
     found = []
     if from_ms is not None:
-        found.append(column >= _inside(from_ms * _MS))
+        found.append(column >= column_ns(from_ms))
     if until_ms is not None:
-        found.append(column < _inside((until_ms + 1) * _MS))
+        found.append(column < column_ns(until_ms + 1))
     return found
-
-
-def _inside(value: int) -> int:
-    return max(-_LARGEST, min(value, _LARGEST - 1))
 
 
 def _shown(names: Sequence[str], key: Sequence[Any]) -> dict[str, str]:

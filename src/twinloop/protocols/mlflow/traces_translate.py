@@ -76,7 +76,7 @@ def told(trace: wire.TraceInfo, now_ms: int) -> info.TraceInfo:
     return info.TraceInfo(
         trace_id=key,
         experiment=numbers([experiment_id])[0],
-        request_ms=_in_range(parse_timestamp(trace.request_time, "request_time") if trace.request_time else 0),
+        request_ms=parse_timestamp(trace.request_time, "request_time") if trace.request_time else 0,
         state=state,  # type: ignore[arg-type]
         duration_ms=(trace.execution_duration and parse_duration(trace.execution_duration, "execution_duration"))
         or _zero(trace),
@@ -91,12 +91,6 @@ def told(trace: wire.TraceInfo, now_ms: int) -> info.TraceInfo:
 
 def _zero(trace: wire.TraceInfo) -> int | None:
     return None if trace.execution_duration is None else 0
-
-
-def _in_range(at_ms: int) -> int:
-    if not 0 <= at_ms < 2**63 // 1_000_000:
-        raise InvalidInput("Invalid value for parameter 'request_time' supplied: It must be a time from 1970 to 2262.")
-    return at_ms
 
 
 def experiments_of(locations: Iterable[wire.Location]) -> list[int]:
