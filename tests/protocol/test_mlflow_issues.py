@@ -66,6 +66,7 @@ def test_issues_count_the_traces_that_refer_to_them(mlflow: Mlflow) -> None:
     assert "trace_count" not in plain["issues"][0]
     rest = mlflow("POST", "/issues/search", {"max_results": "1", "page_token": plain["next_page_token"]})
     assert [issue["name"] for issue in rest["issues"]] == ["few"]
+    assert rest["next_page_token"] == ""
     changed = mlflow("PATCH", f"/issues/{made[0]['issue_id']}", {"status": "resolved"})["issue"]
     assert changed == mlflow("GET", f"/issues/{made[0]['issue_id']}")["issue"]
     assert (changed["status"], changed["root_causes"]) == ("resolved", ["r"])
@@ -76,8 +77,9 @@ def test_label_schemas_are_made_listed_changed_and_deleted(mlflow: Mlflow) -> No
     body = {"experiment_id": "0", "name": "severity", "type": "FEEDBACK", "input": asked, "enable_comment": True}
     made = mlflow("POST", "/label-schemas/create", body)["label_schema"]
     assert made.items() >= {"input": asked, "type": "FEEDBACK", "enable_comment": True, "is_default": False}.items()
-    listed = mlflow("GET", "/label-schemas/list?experiment_id=0")["label_schemas"]
-    assert [schema["name"] for schema in listed] == ["Feedback", "severity"]
+    listed = mlflow("GET", "/label-schemas/list?experiment_id=0")
+    assert [schema["name"] for schema in listed["label_schemas"]] == ["Feedback", "severity"]
+    assert listed["next_page_token"] == ""
     changed = mlflow("PATCH", "/label-schemas/update", {"schema_id": made["schema_id"], "instruction": "look"})
     assert changed["label_schema"]["instruction"] == "look"
     found = mlflow("GET", "/label-schemas/get-by-name?experiment_id=0&name=severity")

@@ -198,7 +198,7 @@ async def test_a_deleted_experiment_takes_its_runs_along_and_brings_all_of_them_
     await tracking.experiments.delete(WHO, experiment.id)
     with pytest.raises(NotActive):
         await tracking.create(WHO, experiment.id)
-    with pytest.raises(Conflict, match="deleted state"):
+    with pytest.raises(Conflict, match=r"Experiment\(name=x\) already exists in deleted state"):
         await tracking.experiments.create(WHO, "x")
     clock.advance(1)
     await tracking.experiments.restore(WHO, experiment.id)

@@ -165,6 +165,6 @@ def _require_free(connection: Connection, tenant: str, name: str) -> None:
         return
     if held.lifecycle == "deleted":
         raise Conflict(
-            f"Experiment {name!r} already exists in deleted state. Restore it (id {held.id}), or choose another name."
+            f"Experiment(name={name}) already exists in deleted state. Restore it (id {held.id}), or choose another name."
         )
     raise Conflict(f"Experiment(name={name}) already exists. Use it (id {held.id}), or choose another name.")

@@ -88,8 +88,8 @@ class IssueHandlers:
             wish = msgspec.structs.replace(wish, limit=integer(request.max_results, "max_results"))
         offset = position(request.page_token)
         found, following = await self._issues.search(call.who, msgspec.structs.replace(wish, offset=offset or 0))
-        more = {} if following is None else {"next_page_token": token(following)}
-        return {"issues": [issue_json(issue) for issue in found], **more}
+        more = "" if following is None else token(following)
+        return {"issues": [issue_json(issue) for issue in found], "next_page_token": more}
 
 
 def issue_json(issue: Issue) -> Json:

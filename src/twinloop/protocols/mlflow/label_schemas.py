@@ -119,8 +119,8 @@ class LabelSchemaHandlers:
         request = await read(call, Listing)
         limit, offset = integer(request.max_results, "max_results"), position(request.page_token) or 0
         found, following = await self._schemas.schemas(call.who, request.experiment_id, limit, offset)
-        more = {} if following is None else {"next_page_token": token(following)}
-        return {"label_schemas": [schema_json(schema) for schema in found], **more}
+        more = "" if following is None else token(following)
+        return {"label_schemas": [schema_json(schema) for schema in found], "next_page_token": more}
 
     async def update(self, call: Call) -> Json:
         """Change some of a label schema."""
