@@ -200,3 +200,39 @@ def test_a_model_among_a_runs_files_is_listed_in_a_tag(client: Client) -> None:
     for wrong in ("{", "{}"):
         with pytest.raises(TwinloopError, match=r"Malformed model info|missing mandatory fields"):
             client.call("POST", f"{API}/runs/log-model", {"run_id": run, "model_json": wrong})
+
+
+ARCHIVING = ("mlflow.trace.archivalRetention", '{"type": "duration", "value": %s}')
+ARCHIVE_NOW = ("mlflow.trace.archiveNow", '{"older_than": %s}')
+
+
+@pytest.mark.parametrize(("key", "form"), [ARCHIVING, ARCHIVE_NOW])
+def test_how_long_traces_stay_unarchived_is_said_in_minutes_hours_or_days(client: Client, key: str, form: str) -> None:
+    kept = experiment(client, key)
+    for good in ('"12h"', '" 30d "'):
+        tag = {"key": key, "value": form % good}
+        client.call("POST", f"{API}/experiments/set-experiment-tag", {"experiment_id": kept, **tag})
+        client.call("POST", f"{API}/experiments/create", {"name": f"{key} {good}", "tags": [tag]})
+    for wrong, words in (
+        (form % '"0d"', "must be in the form"),
+        (form % '"1w"', "must be in the form"),
+        (form % "30", "must be in the form"),
+        (form % f'"{"1" * 32}d"', "at most 32 characters"),
+        ("30d", "encoded as a JSON object"),
+        ('["30d"]', "encoded as a JSON object"),
+    ):
+        tag = {"key": key, "value": wrong}
+        with pytest.raises(TwinloopError, match=words):
+            client.call("POST", f"{API}/experiments/set-experiment-tag", {"experiment_id": kept, **tag})
+        with pytest.raises(TwinloopError, match=words):
+            client.call("POST", f"{API}/experiments/create", {"name": "refused", "tags": [tag]})
+    found = client.call("GET", f"{API}/experiments/get", query={"experiment_id": kept})["experiment"]
+    assert found["tags"] == [{"key": key, "value": form % '" 30d "'}]
+
+
+def test_archiving_everything_at_once_needs_no_duration_and_a_retention_does(client: Client) -> None:
+    kept = {"experiment_id": experiment(client, "archived at once")}
+    client.call("POST", f"{API}/experiments/set-experiment-tag", {**kept, "key": ARCHIVE_NOW[0], "value": "{}"})
+    for wrong, words in (("{}", "must use type 'duration'"), ('{"type": "duration"}', "must be in the form")):
+        with pytest.raises(TwinloopError, match=words):
+            client.call("POST", f"{API}/experiments/set-experiment-tag", {**kept, "key": ARCHIVING[0], "value": wrong})

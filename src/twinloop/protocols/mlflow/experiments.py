@@ -8,6 +8,7 @@ from twinloop.control.tracking.service import Tracking
 from twinloop.core.errors import InvalidInput, NotFound
 from twinloop.protocols.http import Call
 from twinloop.protocols.mlflow import translate, wire
+from twinloop.protocols.mlflow.archiving import check_archiving
 from twinloop.protocols.mlflow.endpoint import Endpoint
 from twinloop.protocols.mlflow.request import read
 
@@ -27,6 +28,7 @@ class ExperimentHandlers:
         """Make an experiment."""
         request = await read(call, wire.CreateExperiment)
         given = {pair.key: pair.value for pair in request.tags}
+        check_archiving(given)
         location = translate.artifact_location(request.artifact_location)
         made = await self._experiments.create(call.who, request.name, given, location)
         return {"experiment_id": made.id}
@@ -71,6 +73,7 @@ class ExperimentHandlers:
     async def set_tag(self, call: Call) -> Json:
         """Set one tag of an experiment."""
         request = await read(call, wire.SetExperimentTag)
+        check_archiving({request.key: request.value})
         await self._experiments.set_tags(call.who, request.experiment_id, {request.key: request.value})
         return {}
 
