@@ -2,8 +2,8 @@
 
 import { createRootRoute, createRoute, createRouter } from '@tanstack/react-router';
 
-import type { CardFilter } from './api/registry';
 import type { RevisionFilter, TraceFilter } from './api/queries';
+import type { CardFilter } from './api/registry';
 import type { ExperimentFilter, RunFilter } from './api/tracking';
 import { Shell } from './layout/Shell';
 import { CardPage } from './pages/CardPage';

@@ -9,11 +9,12 @@ import { Ago } from '../parts/Ago';
 import { KindTag } from '../parts/Badges';
 import { Facts, Strip, type FactList } from '../parts/Facts';
 import { RevisionLink, RunLink } from '../parts/Links';
+import { Listing } from '../parts/Listing';
 import { Page, Section } from '../parts/Page';
 import { Loaded } from '../parts/States';
 import { Diff } from '../registry/Diff';
 import { Past } from '../registry/Past';
-import { staged } from './RegistryPage';
+import { staged } from '../registry/stages';
 
 export function CardPage() {
   const { kind, _splat: name = '' } = useParams({ from: '/registry/$kind/$' });
@@ -78,33 +79,20 @@ function Versions({ card, versions }: { card: Card; versions: Revision[] }) {
     );
   }
   return (
-    <Table.ScrollContainer minWidth={560}>
-      <Table highlightOnHover verticalSpacing={6}>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Version</Table.Th>
-            <Table.Th>Aliases</Table.Th>
-            <Table.Th>Run</Table.Th>
-            <Table.Th>Digest</Table.Th>
-            <Table.Th>Registered</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {versions.map((version) => (
-            <Table.Tr key={version.number}>
-              <Table.Td>
-                <RevisionLink revision={`${card.ref}@${version.number}`}>{`@${version.number}`}</RevisionLink>
-              </Table.Td>
-              <Table.Td>{version.aliases.join(', ')}</Table.Td>
-              <Table.Td>{version.run_id && <RunLink id={version.run_id} />}</Table.Td>
-              <Table.Td className="mono">{shortDigest(version.digest)}</Table.Td>
-              <Table.Td>
-                <Ago at={version.created_at} /> by {version.created_by}
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+    <Listing minWidth={560} heads={['Version', 'Aliases', 'Run', 'Digest', 'Registered']}>
+      {versions.map((version) => (
+        <Table.Tr key={version.number}>
+          <Table.Td>
+            <RevisionLink revision={`${card.ref}@${version.number}`}>{`@${version.number}`}</RevisionLink>
+          </Table.Td>
+          <Table.Td>{version.aliases.join(', ')}</Table.Td>
+          <Table.Td>{version.run_id && <RunLink id={version.run_id} />}</Table.Td>
+          <Table.Td className="mono">{shortDigest(version.digest)}</Table.Td>
+          <Table.Td>
+            <Ago at={version.created_at} /> by {version.created_by}
+          </Table.Td>
+        </Table.Tr>
+      ))}
+    </Listing>
   );
 }

@@ -8,6 +8,7 @@ import { stamp } from '../format/time';
 import { percent, State, StateBadge } from '../parts/Badges';
 import { LatencyChart } from '../parts/LatencyChart';
 import { ReleaseLink } from '../parts/Links';
+import { Listing } from '../parts/Listing';
 import { Page, Section } from '../parts/Page';
 import { ReleaseTable } from '../parts/ReleaseTable';
 import { Empty, Loaded } from '../parts/States';
@@ -107,32 +108,19 @@ function ask({ name, type }: Endpoint): string {
 
 function History({ events }: { events: ReleaseEvent[] }) {
   return (
-    <Table.ScrollContainer minWidth={560}>
-      <Table verticalSpacing={6}>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>At (UTC)</Table.Th>
-            <Table.Th>Action</Table.Th>
-            <Table.Th>Release</Table.Th>
-            <Table.Th>By</Table.Th>
-            <Table.Th>Reason</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {events.map((event, index) => (
-            <Table.Tr key={`${event.at}-${index}`}>
-              <Table.Td className="mono">{stamp(event.at).slice(0, 19)}</Table.Td>
-              <Table.Td>
-                {event.action} to {event.stage}
-                {event.stage === 'canary' && event.weight ? `, ${percent(event.weight)}` : ''}
-              </Table.Td>
-              <Table.Td>{event.release && <ReleaseLink release={event.release} />}</Table.Td>
-              <Table.Td>{event.by}</Table.Td>
-              <Table.Td>{event.reason}</Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+    <Listing minWidth={560} heads={['At (UTC)', 'Action', 'Release', 'By', 'Reason']}>
+      {events.map((event, index) => (
+        <Table.Tr key={`${event.at}-${index}`}>
+          <Table.Td className="mono">{stamp(event.at).slice(0, 19)}</Table.Td>
+          <Table.Td>
+            {event.action} to {event.stage}
+            {event.stage === 'canary' && event.weight ? `, ${percent(event.weight)}` : ''}
+          </Table.Td>
+          <Table.Td>{event.release && <ReleaseLink release={event.release} />}</Table.Td>
+          <Table.Td>{event.by}</Table.Td>
+          <Table.Td>{event.reason}</Table.Td>
+        </Table.Tr>
+      ))}
+    </Listing>
   );
 }

@@ -6,6 +6,7 @@ import type { Endpoint, ReleaseState } from '../api/types';
 import { Ago } from '../parts/Ago';
 import { StateBadge } from '../parts/Badges';
 import { EndpointLink, ReleaseLink } from '../parts/Links';
+import { Listing } from '../parts/Listing';
 import { Page } from '../parts/Page';
 import { Empty, Loaded } from '../parts/States';
 
@@ -31,40 +32,27 @@ function NoEndpoint() {
 
 function EndpointTable({ endpoints }: { endpoints: Endpoint[] }) {
   return (
-    <Table.ScrollContainer minWidth={640}>
-      <Table highlightOnHover verticalSpacing="xs">
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Endpoint</Table.Th>
-            <Table.Th>Type</Table.Th>
-            <Table.Th>Answering now</Table.Th>
-            <Table.Th>Previous</Table.Th>
-            <Table.Th>Updated</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {endpoints.map((endpoint) => (
-            <Table.Tr key={endpoint.name}>
-              <Table.Td fw={600}>
-                <EndpointLink name={endpoint.name} />
-              </Table.Td>
-              <Table.Td>{endpoint.type}</Table.Td>
-              <Table.Td>
-                <Group gap="md">
-                  <InState state="live" release={endpoint.live} />
-                  <InState state="canary" release={endpoint.canary} weight={endpoint.canary_weight} />
-                  <InState state="shadow" release={endpoint.shadow} />
-                </Group>
-              </Table.Td>
-              <Table.Td>{endpoint.previous && <ReleaseLink release={endpoint.previous} />}</Table.Td>
-              <Table.Td>
-                <Ago at={endpoint.updated_at} />
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+    <Listing minWidth={640} heads={['Endpoint', 'Type', 'Answering now', 'Previous', 'Updated']}>
+      {endpoints.map((endpoint) => (
+        <Table.Tr key={endpoint.name}>
+          <Table.Td fw={600}>
+            <EndpointLink name={endpoint.name} />
+          </Table.Td>
+          <Table.Td>{endpoint.type}</Table.Td>
+          <Table.Td>
+            <Group gap="md">
+              <InState state="live" release={endpoint.live} />
+              <InState state="canary" release={endpoint.canary} weight={endpoint.canary_weight} />
+              <InState state="shadow" release={endpoint.shadow} />
+            </Group>
+          </Table.Td>
+          <Table.Td>{endpoint.previous && <ReleaseLink release={endpoint.previous} />}</Table.Td>
+          <Table.Td>
+            <Ago at={endpoint.updated_at} />
+          </Table.Td>
+        </Table.Tr>
+      ))}
+    </Listing>
   );
 }
 

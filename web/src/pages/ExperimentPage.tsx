@@ -1,14 +1,15 @@
-import { Button, Group, MultiSelect, SegmentedControl, Stack, TextInput } from '@mantine/core';
+import { Button, Group, MultiSelect, SegmentedControl, Stack } from '@mantine/core';
 import { useLocalStorage } from '@mantine/hooks';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router';
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 
 import { experimentQuery, runsQuery, type RunFilter } from '../api/tracking';
 import type { Experiment, Run } from '../api/types';
 import { State } from '../parts/Badges';
 import { Page } from '../parts/Page';
 import { Pages } from '../parts/Pages';
+import { SearchForm } from '../parts/SearchForm';
 import { Empty, Loaded } from '../parts/States';
 import { available, preferred, type Column } from '../runs/columns';
 import { RunTable } from '../runs/RunTable';
@@ -59,38 +60,23 @@ interface FilterProps {
 }
 
 function Filters({ filter, show }: FilterProps) {
-  const [text, setText] = useState(filter.filter ?? '');
-  useEffect(() => setText(filter.filter ?? ''), [filter.filter]);
   return (
-    <form
-      onSubmit={(event) => {
-        event.preventDefault();
-        show({ filter: text.trim() || undefined });
-      }}
+    <SearchForm
+      label="Filter"
+      placeholder="metrics.loss < 0.3 AND params.model = 'tree' AND tags.team = 'ops'"
+      value={filter.filter}
+      onSearch={(text) => show({ filter: text })}
     >
-      <Group align="flex-end" gap="sm">
-        <TextInput
-          label="Filter"
-          placeholder="metrics.loss < 0.3 AND params.model = 'tree' AND tags.team = 'ops'"
-          value={text}
-          onChange={(event) => setText(event.currentTarget.value)}
-          style={{ flex: 1, minWidth: 260 }}
-          spellCheck={false}
-        />
-        <Button type="submit" variant="default">
-          Search
-        </Button>
-        <SegmentedControl
-          aria-label="Lifecycle"
-          data={[
-            { value: 'active', label: 'Active' },
-            { value: 'deleted', label: 'Deleted' },
-          ]}
-          value={filter.view ?? 'active'}
-          onChange={(view) => show({ view: view === 'deleted' ? 'deleted' : undefined })}
-        />
-      </Group>
-    </form>
+      <SegmentedControl
+        aria-label="Lifecycle"
+        data={[
+          { value: 'active', label: 'Active' },
+          { value: 'deleted', label: 'Deleted' },
+        ]}
+        value={filter.view ?? 'active'}
+        onChange={(view) => show({ view: view === 'deleted' ? 'deleted' : undefined })}
+      />
+    </SearchForm>
   );
 }
 

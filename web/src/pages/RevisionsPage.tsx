@@ -1,14 +1,15 @@
-import { Button, Group, Select, Table } from '@mantine/core';
+import { Button, Group, Table } from '@mantine/core';
 import { keepPreviousData, useQuery } from '@tanstack/react-query';
 import { useNavigate, useSearch } from '@tanstack/react-router';
 
 import { cursor, PAGE, revisionsQuery } from '../api/queries';
 import type { Revision } from '../api/types';
 import { shortDigest } from '../format/ref';
-import { kindLabel, KINDS } from '../lineage/kinds';
 import { Ago } from '../parts/Ago';
 import { KindTag } from '../parts/Badges';
+import { KindSelect } from '../parts/KindSelect';
 import { RevisionLink } from '../parts/Links';
+import { Listing } from '../parts/Listing';
 import { Page } from '../parts/Page';
 import { Empty, Loaded } from '../parts/States';
 
@@ -19,15 +20,7 @@ export function RevisionsPage() {
   const last = query.data?.at(-1);
   return (
     <Page title="Revisions">
-      <Select
-        label="Kind"
-        placeholder="any"
-        clearable
-        w={220}
-        data={KINDS.map((kind) => ({ value: kind, label: kindLabel(kind) }))}
-        value={filter.kind ?? null}
-        onChange={(kind) => void navigate({ search: { kind: kind ?? undefined } })}
-      />
+      <KindSelect kind={filter.kind} onPick={(kind) => void navigate({ search: { kind } })} />
       <Loaded query={query} height={400}>
         {(revisions) =>
           revisions.length === 0 ? (
@@ -65,35 +58,22 @@ export function RevisionsPage() {
 
 function RevisionTable({ revisions }: { revisions: Revision[] }) {
   return (
-    <Table.ScrollContainer minWidth={640}>
-      <Table highlightOnHover verticalSpacing={6}>
-        <Table.Thead>
-          <Table.Tr>
-            <Table.Th>Revision</Table.Th>
-            <Table.Th>Kind</Table.Th>
-            <Table.Th>Aliases</Table.Th>
-            <Table.Th>Digest</Table.Th>
-            <Table.Th>Registered</Table.Th>
-          </Table.Tr>
-        </Table.Thead>
-        <Table.Tbody>
-          {revisions.map((revision) => (
-            <Table.Tr key={revision.digest}>
-              <Table.Td>
-                <RevisionLink revision={revision.ref}>{`${revision.name}@${revision.number}`}</RevisionLink>
-              </Table.Td>
-              <Table.Td>
-                <KindTag kind={revision.kind} />
-              </Table.Td>
-              <Table.Td>{revision.aliases.join(', ')}</Table.Td>
-              <Table.Td className="mono">{shortDigest(revision.digest)}</Table.Td>
-              <Table.Td>
-                <Ago at={revision.created_at} /> by {revision.created_by}
-              </Table.Td>
-            </Table.Tr>
-          ))}
-        </Table.Tbody>
-      </Table>
-    </Table.ScrollContainer>
+    <Listing minWidth={640} heads={['Revision', 'Kind', 'Aliases', 'Digest', 'Registered']}>
+      {revisions.map((revision) => (
+        <Table.Tr key={revision.digest}>
+          <Table.Td>
+            <RevisionLink revision={revision.ref}>{`${revision.name}@${revision.number}`}</RevisionLink>
+          </Table.Td>
+          <Table.Td>
+            <KindTag kind={revision.kind} />
+          </Table.Td>
+          <Table.Td>{revision.aliases.join(', ')}</Table.Td>
+          <Table.Td className="mono">{shortDigest(revision.digest)}</Table.Td>
+          <Table.Td>
+            <Ago at={revision.created_at} /> by {revision.created_by}
+          </Table.Td>
+        </Table.Tr>
+      ))}
+    </Listing>
   );
 }

@@ -7,37 +7,25 @@ import { percent } from '../parts/Badges';
 import { Value } from '../parts/Facts';
 import { GateFindings } from '../parts/GateFindings';
 import { EndpointLink, ReleaseLink, RevisionLink } from '../parts/Links';
+import { Listing } from '../parts/Listing';
 
 /** What happened, newest first: who did it, to which version, and on what evidence it went live. */
 export function Past({ entries, more }: { entries: HistoryEntry[]; more: boolean }) {
   return (
     <>
-      <Table.ScrollContainer minWidth={640}>
-        <Table verticalSpacing={6}>
-          <Table.Thead>
-            <Table.Tr>
-              <Table.Th>When (UTC)</Table.Th>
-              <Table.Th>Who</Table.Th>
-              <Table.Th>What</Table.Th>
-              <Table.Th>Version</Table.Th>
-              <Table.Th>Details</Table.Th>
-            </Table.Tr>
-          </Table.Thead>
-          <Table.Tbody>
-            {entries.map((entry, index) => (
-              <Table.Tr key={index} style={{ verticalAlign: 'top' }}>
-                <Table.Td style={{ whiteSpace: 'nowrap' }}>{stamp(entry.at)}</Table.Td>
-                <Table.Td>{entry.by}</Table.Td>
-                <Table.Td>{entry.action.replaceAll(/[._]/g, ' ')}</Table.Td>
-                <Table.Td>
-                  {versionOf(entry.ref) && <RevisionLink revision={entry.ref}>{versionOf(entry.ref)}</RevisionLink>}
-                </Table.Td>
-                <Table.Td>{entry.period ? <LivePeriod period={entry.period} /> : <Details detail={entry.detail} />}</Table.Td>
-              </Table.Tr>
-            ))}
-          </Table.Tbody>
-        </Table>
-      </Table.ScrollContainer>
+      <Listing minWidth={640} heads={['When (UTC)', 'Who', 'What', 'Version', 'Details']}>
+        {entries.map((entry, index) => (
+          <Table.Tr key={index} style={{ verticalAlign: 'top' }}>
+            <Table.Td style={{ whiteSpace: 'nowrap' }}>{stamp(entry.at)}</Table.Td>
+            <Table.Td>{entry.by}</Table.Td>
+            <Table.Td>{entry.action.replaceAll(/[._]/g, ' ')}</Table.Td>
+            <Table.Td>
+              {versionOf(entry.ref) && <RevisionLink revision={entry.ref}>{versionOf(entry.ref)}</RevisionLink>}
+            </Table.Td>
+            <Table.Td>{entry.period ? <LivePeriod period={entry.period} /> : <Details detail={entry.detail} />}</Table.Td>
+          </Table.Tr>
+        ))}
+      </Listing>
       {more && (
         <Text size="sm" c="dimmed">
           These are the newest {entries.length}; `twinloop history` has them all.

@@ -8,6 +8,7 @@ import type { Artifact } from '../api/types';
 import { size } from '../format/number';
 import { Ago } from '../parts/Ago';
 import { State } from '../parts/Badges';
+import { Listing } from '../parts/Listing';
 import { Loaded } from '../parts/States';
 import { IMAGE_BYTES, imageType, TEXT_BYTES, textOf } from './preview';
 
@@ -62,34 +63,24 @@ function Folder({ root }: { root: string }) {
 
 function FileTable({ files, onOpen }: { files: Artifact[]; onOpen: (file: Artifact) => void }) {
   return (
-    <Table verticalSpacing={4} highlightOnHover>
-      <Table.Thead>
-        <Table.Tr>
-          <Table.Th>Name</Table.Th>
-          <Table.Th className="number">Size</Table.Th>
-          <Table.Th>Stored</Table.Th>
-          <Table.Th aria-label="Download" />
+    <Listing minWidth={480} heads={['Name', { number: 'Size' }, 'Stored', { number: 'Bytes' }]}>
+      {files.map((file) => (
+        <Table.Tr key={file.path}>
+          <Table.Td>
+            <Group gap="xs">
+              <Anchor component="button" type="button" size="sm" onClick={() => onOpen(file)}>
+                {lastName(file.path)}
+                {file.is_dir ? '/' : ''}
+              </Anchor>
+              {file.flag && <State tone="bad">unsafe: {file.flag}</State>}
+            </Group>
+          </Table.Td>
+          <Table.Td className="number">{file.is_dir ? '' : size(file.size)}</Table.Td>
+          <Table.Td>{file.is_dir ? '' : <Ago at={file.at} />}</Table.Td>
+          <Table.Td className="number">{!file.is_dir && <Download file={file} />}</Table.Td>
         </Table.Tr>
-      </Table.Thead>
-      <Table.Tbody>
-        {files.map((file) => (
-          <Table.Tr key={file.path}>
-            <Table.Td>
-              <Group gap="xs">
-                <Anchor component="button" type="button" size="sm" onClick={() => onOpen(file)}>
-                  {lastName(file.path)}
-                  {file.is_dir ? '/' : ''}
-                </Anchor>
-                {file.flag && <State tone="bad">unsafe: {file.flag}</State>}
-              </Group>
-            </Table.Td>
-            <Table.Td className="number">{file.is_dir ? '' : size(file.size)}</Table.Td>
-            <Table.Td>{file.is_dir ? '' : <Ago at={file.at} />}</Table.Td>
-            <Table.Td className="number">{!file.is_dir && <Download file={file} />}</Table.Td>
-          </Table.Tr>
-        ))}
-      </Table.Tbody>
-    </Table>
+      ))}
+    </Listing>
   );
 }
 

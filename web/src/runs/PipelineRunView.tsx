@@ -7,6 +7,7 @@ import { Ago } from '../parts/Ago';
 import { State } from '../parts/Badges';
 import { Facts, jsonFacts, Strip } from '../parts/Facts';
 import { RunLink } from '../parts/Links';
+import { Listing } from '../parts/Listing';
 import { Page, Section } from '../parts/Page';
 
 const MS = 1_000_000;
@@ -31,37 +32,27 @@ export function PipelineRunView({ run }: { run: PipelineRun }) {
           <Facts facts={jsonFacts(run.params)} />
         </Section>
         <Section title="Steps">
-          <Table verticalSpacing={4}>
-            <Table.Thead>
-              <Table.Tr>
-                <Table.Th>Step</Table.Th>
-                <Table.Th>State</Table.Th>
-                <Table.Th className="number">Took</Table.Th>
-                <Table.Th>What happened</Table.Th>
+          <Listing minWidth={480} heads={['Step', 'State', { number: 'Took' }, 'What happened']}>
+            {run.steps.map((step) => (
+              <Table.Tr key={step.node}>
+                <Table.Td>{step.node}</Table.Td>
+                <Table.Td>
+                  <State tone={TONES[step.state] ?? 'plain'}>{step.state}</State>
+                </Table.Td>
+                <Table.Td className="number">
+                  {step.started_ns && step.finished_ns ? duration((step.finished_ns - step.started_ns) / MS) : ''}
+                </Table.Td>
+                <Table.Td>
+                  {step.failure ? `${step.failure.type}: ${step.failure.message}` : ''}
+                  {step.source && step.source !== run.id ? (
+                    <>
+                      its result is from <RunLink id={step.source} />
+                    </>
+                  ) : null}
+                </Table.Td>
               </Table.Tr>
-            </Table.Thead>
-            <Table.Tbody>
-              {run.steps.map((step) => (
-                <Table.Tr key={step.node}>
-                  <Table.Td>{step.node}</Table.Td>
-                  <Table.Td>
-                    <State tone={TONES[step.state] ?? 'plain'}>{step.state}</State>
-                  </Table.Td>
-                  <Table.Td className="number">
-                    {step.started_ns && step.finished_ns ? duration((step.finished_ns - step.started_ns) / MS) : ''}
-                  </Table.Td>
-                  <Table.Td>
-                    {step.failure ? `${step.failure.type}: ${step.failure.message}` : ''}
-                    {step.source && step.source !== run.id ? (
-                      <>
-                        its result is from <RunLink id={step.source} />
-                      </>
-                    ) : null}
-                  </Table.Td>
-                </Table.Tr>
-              ))}
-            </Table.Tbody>
-          </Table>
+            ))}
+          </Listing>
         </Section>
         <Lineage title="What it touched" node={`run:${run.id}`} towards="child" />
       </Stack>
