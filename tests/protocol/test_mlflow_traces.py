@@ -196,6 +196,28 @@ def test_a_trace_of_mlflows_is_asked_for_by_either_id(server: ServerProcess) -> 
         assert ask(server, "GET", f"/api/v1/traces/{id}").json["name"] == "root"
 
 
+def test_what_clients_say_of_a_trace_is_in_twinloops_own_answer_too(server: ServerProcess) -> None:
+    trace_id = secrets.token_bytes(16)
+    id = f"tr-{trace_id.hex()}"
+    told = info_of(trace_id, request_preview="Why?", response_preview="So.", tags={"team": "ops"})
+    assert ask(server, "POST", "/api/3.0/mlflow/traces", told).status == 200
+    path = f"/api/3.0/mlflow/traces/{id}/assessments"
+    source = {"source_type": "HUMAN", "source_id": "ann"}
+    first = {"assessment_name": "right", "feedback": {"value": False}, "source": source, "rationale": "Not so."}
+    made = ask(server, "POST", path, {"assessment": first}).json["assessment"]["assessment_id"]
+    second = {**first, "feedback": {"value": True}, "overrides": made}
+    assert ask(server, "POST", path, {"assessment": second}).status == 200
+    for asked in (id, trace_id.hex()):
+        notes = ask(server, "GET", f"/api/v1/traces/{asked}/notes").json
+        assert (notes["experiment"], notes["request"], notes["response"]) == ("0", "Why?", "So.")
+        assert notes["tags"]["team"] == "ops"
+        said = {one["value"]: one for one in notes["assessments"]}
+        assert (said[False]["valid"], said[True]["valid"]) == (False, True)
+        assert (said[True]["by"], said[True]["source"], said[True]["rationale"]) == ("ann", "HUMAN", "Not so.")
+    answer = ask(server, "GET", f"/api/v1/traces/tr-{'0' * 32}/notes")
+    assert (answer.status, answer.json["error"]["code"]) == (404, "not_found")
+
+
 def test_a_trace_that_is_not_there_is_said_in_the_words_of_each_question(server: ServerProcess) -> None:
     id = f"tr-{secrets.token_hex(16)}"
     for path, words in (

@@ -293,6 +293,29 @@ def test_the_run_of_a_pipeline_shows_its_steps_and_why_one_failed(page: Any, bas
     shoot(page, "pipeline-run")
 
 
+def test_a_trace_shows_what_people_say_of_it(page: Any, base_url: str) -> None:
+    id = "tr-" + "5" * 32
+    place = {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "0"}}
+    times = {"request_time": "2026-01-01T00:00:00Z", "execution_duration": "0.1s", "state": "OK"}
+    info = {"trace_id": id, "trace_location": place, **times, "request_preview": "<b>Why?</b>", "tags": {"team": "ops"}}
+    said = {"assessment_name": "right", "feedback": {"value": True}, "rationale": "It is so."}
+    with tl.connect(base_url) as client:
+        client.call("POST", "/api/3.0/mlflow/traces", {"trace": {"trace_info": info}})
+        for source in (
+            {"source_type": "HUMAN", "source_id": "ann"},
+            {"source_type": "LLM_JUDGE", "source_id": "small"},
+        ):
+            path = f"/api/3.0/mlflow/traces/{id}/assessments"
+            client.call("POST", path, {"assessment": {**said, "source": source}})
+    page.goto(f"/traces/{id}")
+    assessments = section(page, "Assessments")
+    playwright.expect(assessments.get_by_role("row").filter(has_text="ann (human)")).to_contain_text("true")
+    playwright.expect(assessments).to_contain_text("small (llm judge)")
+    playwright.expect(section(page, "Request and response")).to_contain_text("<b>Why?</b>")
+    playwright.expect(section(page, "Tags")).to_contain_text("ops")
+    shoot(page, "assessments")
+
+
 def test_a_run_that_nobody_knows_is_an_error_with_a_way_out(page: Any) -> None:
     page.goto(f"/runs/{'0' * 32}")
     playwright.expect(page.get_by_role("alert")).to_contain_text("Not here")

@@ -23,3 +23,7 @@ class Traces:
     def get(self, trace_id: str) -> Json:
         """One trace with its spans."""
         return self._client.call("GET", f"/api/v1/traces/{trace_id}")
+
+    def notes(self, trace_id: str) -> Json:
+        """What is known of a trace besides its spans: tags, metadata, and assessments by people and judges."""
+        return self._client.call("GET", f"/api/v1/traces/{trace_id}/notes")

@@ -3,7 +3,7 @@
 import { queryOptions } from '@tanstack/react-query';
 
 import { get, quoteRef } from './client';
-import type { Endpoint, Lineage, Release, ReleaseEvent, Revision, Status, Trace, TraceDetail } from './types';
+import type { Endpoint, Lineage, Release, ReleaseEvent, Revision, Status, Trace, TraceDetail, TraceNotes } from './types';
 
 export const LIVE = 5_000; // lists follow the server every five seconds while the tab is in front
 export const PAGE = 50;
@@ -72,6 +72,13 @@ export const traceQuery = (id: string) =>
     queryKey: ['trace', id],
     queryFn: ({ signal }) => get<TraceDetail>(`traces/${quoteRef(id)}`, {}, signal),
     staleTime: Infinity,
+  });
+
+export const traceNotesQuery = (id: string) =>
+  queryOptions({
+    queryKey: ['trace', id, 'notes'],
+    queryFn: ({ signal }) => get<TraceNotes>(`traces/${quoteRef(id)}/notes`, {}, signal),
+    refetchInterval: LIVE,
   });
 
 /** `why`: what the node (a trace id or a revision's ref) came from; `impact`: what it touched. */

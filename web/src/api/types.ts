@@ -114,7 +114,7 @@ export interface Trace {
   start_ns: number;
   duration_ms: number;
   principal: string;
-  source: 'gateway' | 'otlp';
+  source: 'gateway' | 'otlp' | 'mlflow';
   span_count: number;
   summary: { [fact: string]: Json };
 }
@@ -134,6 +134,30 @@ export interface Span {
 
 export interface TraceDetail extends Trace {
   spans: Span[];
+}
+
+/** What somebody says of a trace, or of its span `span`; not valid once another one overrides it. */
+export interface Assessment {
+  name: string;
+  kind: 'feedback' | 'expectation' | 'issue';
+  value: Json;
+  error: { [name: string]: Json } | null;
+  rationale: string | null;
+  by: string;
+  source: string;
+  span: string | null;
+  valid: boolean;
+  at: string;
+}
+
+export interface TraceNotes {
+  trace_id: string;
+  experiment: string;
+  request: string | null;
+  response: string | null;
+  tags: { [key: string]: string };
+  metadata: { [key: string]: string };
+  assessments: Assessment[];
 }
 
 export interface LineageNode {

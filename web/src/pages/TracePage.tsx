@@ -11,6 +11,7 @@ import { jsonFacts, Strip, type FactList } from '../parts/Facts';
 import { EndpointLink, ReleaseLink } from '../parts/Links';
 import { Page, Section } from '../parts/Page';
 import { Loaded } from '../parts/States';
+import { Notes } from '../trace/Notes';
 import { Waterfall } from '../trace/Waterfall';
 
 export function TracePage() {
@@ -27,6 +28,7 @@ export function TracePage() {
                 <Strip facts={jsonFacts(trace.summary).map(([name, value]) => [name.replaceAll('_', ' '), value])} />
               </Section>
             )}
+            <Notes trace={trace.trace_id} />
             <Section title="Spans">
               <Waterfall spans={trace.spans} />
             </Section>

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import msgspec
 from starlette.routing import Route
@@ -11,9 +11,10 @@ from twinloop.control.lineage.model import Graph, Node
 from twinloop.control.lineage.service import Lineage
 from twinloop.control.registry.service import Registry
 from twinloop.control.security.model import Principal
-from twinloop.control.tracing.info import key_of
+from twinloop.control.tracing.info import Assessment, AssessmentKind, TraceInfo, key_of
 from twinloop.control.tracing.model import Trace
 from twinloop.control.tracing.service import Tracing
+from twinloop.core.clock import iso
 from twinloop.core.digests import is_digest
 from twinloop.core.errors import InvalidInput, NotFound
 from twinloop.protocols.http import Call, route
@@ -21,6 +22,7 @@ from twinloop.protocols.native import encode, wire
 from twinloop.protocols.native.errors import NATIVE
 
 _HEX = frozenset("0123456789abcdef")
+_MS = 1_000_000
 
 
 class TraceQuery(msgspec.Struct, frozen=True):
@@ -35,6 +37,33 @@ class TraceQuery(msgspec.Struct, frozen=True):
 
 class Traces(TypedDict):
     traces: list[wire.Trace]
+
+
+class AssessmentJson(TypedDict):
+    """What somebody says of a trace, or of its span ``span``. ``valid`` is false once another one overrides it."""
+
+    name: str
+    kind: AssessmentKind
+    value: Any
+    error: dict[str, Any] | None
+    rationale: str | None
+    by: str
+    source: str
+    span: str | None
+    valid: bool
+    at: str
+
+
+class NotesJson(TypedDict):
+    """What is known of a trace besides its spans: ``request`` and ``response`` are their beginnings, as text."""
+
+    trace_id: str
+    experiment: str
+    request: str | None
+    response: str | None
+    tags: dict[str, str]
+    metadata: dict[str, str]
+    assessments: list[AssessmentJson]
 
 
 class NodeQuery(msgspec.Struct, frozen=True):
@@ -60,6 +89,10 @@ def routes(tracing: Tracing, lineage: Lineage, registry: Registry) -> list[Route
     async def get(call: Call) -> wire.TraceWithSpans:
         """One trace with its spans."""
         return encode.trace_with_spans(await tracing.get(call.who, key_of(call.path["trace_id"])))
+
+    async def notes(call: Call) -> NotesJson:
+        """What is known of one trace besides its spans: tags, metadata and what people and judges say of it."""
+        return notes_json(await tracing.infos.get(call.who, key_of(call.path["trace_id"])))
 
     async def why(call: Call, query: NodeQuery) -> wire.Graph:
         """The whole ancestry of a trace, revision, release or run."""
@@ -89,9 +122,37 @@ def routes(tracing: Tracing, lineage: Lineage, registry: Registry) -> list[Route
     return [
         route(NATIVE, "GET", "/api/v1/traces", listing, query=TraceQuery, answer=Traces),
         route(NATIVE, "GET", "/api/v1/traces/{trace_id}", get, answer=wire.TraceWithSpans),
+        route(NATIVE, "GET", "/api/v1/traces/{trace_id}/notes", notes, answer=NotesJson),
         route(NATIVE, "GET", "/api/v1/why", why, query=NodeQuery, answer=wire.Graph, tag="lineage"),
         route(NATIVE, "GET", "/api/v1/impact", impact, query=NodeQuery, answer=wire.Impact, tag="lineage"),
     ]
+
+
+def notes_json(info: TraceInfo) -> NotesJson:
+    return {
+        "trace_id": info.trace_id,
+        "experiment": str(info.experiment),
+        "request": info.request_preview,
+        "response": info.response_preview,
+        "tags": info.tags,
+        "metadata": info.metadata,
+        "assessments": [_assessment(one) for one in info.assessments],
+    }
+
+
+def _assessment(one: Assessment) -> AssessmentJson:
+    return {
+        "name": one.name,
+        "kind": one.kind,
+        "value": one.value,
+        "error": one.error,
+        "rationale": one.rationale,
+        "by": one.source_id or "",
+        "source": one.source_type,
+        "span": one.span_id,
+        "valid": one.valid,
+        "at": iso(one.updated_ms * _MS),
+    }
 
 
 def _alone(key: str, trace: Trace) -> Graph:
