@@ -335,6 +335,11 @@ async def test_equal_times_are_ordered_by_title(toy: Toy, registry: Registry) ->
     assert await titles(registry, order=["last_updated_timestamp", "name DESC"]) == ["b", "a", "c"]
 
 
+async def test_cards_are_not_ordered_by_tags(registry: Registry) -> None:
+    with pytest.raises(InvalidInput, match="tags"):
+        await titles(registry, order=["tags.team"])
+
+
 @pytest.mark.parametrize("token", ["evilhax", "%%%", "WzFd", "bnVsbA==", "WyJhIiwxLDIsM10="])
 async def test_a_token_that_was_never_given_is_refused(registry: Registry, token: str) -> None:
     with pytest.raises(InvalidInput, match="page token"):

@@ -225,6 +225,7 @@ FOUND: dict[str, list[tuple[str, int]]] = {
     "": [("a", 1), ("a", 2), ("b", 1)],
     "name = 'a'": [("a", 1), ("a", 2)],
     "version_number > 1": [("a", 2)],
+    "version_number > '1'": [("a", 2)],
     "version_number != 1": [("a", 2)],
     "run_id = 'r1'": [("a", 1)],
     "run_id IN ('r1', 'r2')": [("a", 1), ("b", 1)],
@@ -282,5 +283,11 @@ def test_a_comparison_without_a_value_is_no_clause(filter: str) -> None:
 
 
 async def test_a_number_is_compared_with_whole_numbers(registry: Registry) -> None:
-    with pytest.raises(InvalidInput, match="version_number"):
-        await found(registry, "version_number = 1.5")
+    for value in ("1.5", "'1.5'", "'one'", "''", "'99999999999999999999'"):
+        with pytest.raises(InvalidInput, match="Invalid value for numeric attribute 'version_number'"):
+            await found(registry, f"version_number = {value}")
+
+
+async def test_versions_are_not_ordered_by_tags(registry: Registry) -> None:
+    with pytest.raises(InvalidInput, match="tags"):
+        await found(registry, order=("name", "tags.k"))

@@ -16,20 +16,15 @@ from twinloop.control.search.grammar import Vocabulary
 from twinloop.control.search.keyset import Keyset, SortKey
 from twinloop.control.search.page import Page
 from twinloop.control.search.reader import Clause, Order
-from twinloop.core.errors import InvalidInput
 
-_ENTITIES: Mapping[str, Any] = {
-    "attribute": "attribute",
-    "attributes": "attribute",
-    "tag": "tag",
-    "tags": "tag",
-}
+_ATTRIBUTES: Mapping[str, str] = {"attribute": "attribute", "attributes": "attribute"}
+_ENTITIES: Mapping[str, str] = {**_ATTRIBUTES, "tag": "tag", "tags": "tag"}
 
 CARDS = Vocabulary(entities=_ENTITIES, numeric=frozenset(), text=frozenset({"name"}), listed=frozenset({"name"}))
 """What cards are found by; ``name`` is the title."""
 
 CARD_ORDER = Vocabulary(
-    entities=_ENTITIES,
+    entities=_ATTRIBUTES,
     numeric=frozenset({"last_updated_timestamp"}),
     text=frozenset({"name"}),
     listed=frozenset(),
@@ -42,11 +37,12 @@ VERSIONS = Vocabulary(
     numeric=frozenset({"version_number"}),
     text=frozenset({"name", "run_id", "source_path"}),
     listed=frozenset({"name", "run_id"}),
+    whole=frozenset({"version_number"}),
 )
 """What revisions are found by; ``name`` is the title of their card."""
 
 VERSION_ORDER = Vocabulary(
-    entities=_ENTITIES,
+    entities=_ATTRIBUTES,
     numeric=frozenset({"version_number", "creation_timestamp", "last_updated_timestamp"}),
     text=frozenset({"name"}),
     listed=frozenset(),
@@ -168,8 +164,6 @@ def _version_condition(clause: Clause, tenant: str, dialect: str) -> ColumnEleme
         case "name":
             column: ColumnElement[Any] = cards.c.title
         case "version_number":
-            if isinstance(clause.value, float):
-                raise InvalidInput(f"Invalid value for numeric attribute 'version_number': {clause.value!r}")
             column = notes.c.number
         case "run_id":
             column = _absent_as_empty(revisions.c.run_id, clause)

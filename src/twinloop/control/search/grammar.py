@@ -25,6 +25,7 @@ _TEXT = frozenset({"=", "!=", "LIKE", "ILIKE"})
 _IDENTIFIERS = identifiers(r"\w[\w.]*")
 _NO_VALUE = re.compile(r"(?:TRUE|FALSE|NULL|AND)\b", re.IGNORECASE)
 _BARE = re.compile(r"\w+")
+_WHOLE = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Vocabulary:
 
     ``listed_pairs`` says that params and tags take it too. ``fixed`` are entities whose keys are given: their values are
     text, and rows are not ordered by them. ``unknown`` is how an error about an attribute that is none of these begins.
+    ``whole`` are numeric attributes that are whole numbers; these may be written in quotes.
     """
 
     entities: Mapping[str, str]
@@ -43,6 +45,7 @@ class Vocabulary:
     fixed: Mapping[str, frozenset[str]] = field(default_factory=dict)
     unknown: str = "Invalid attribute key"
     listed_pairs: bool = False
+    whole: frozenset[str] = frozenset()
 
 
 def parse_filter(text: str, vocabulary: Vocabulary) -> tuple[Clause, ...]:
@@ -86,7 +89,8 @@ def _clause(reader: Reader, vocabulary: Vocabulary) -> Clause:
     if comparator in LISTS:
         return Clause(entity, key, comparator, reader.strings())
     if allowed is NUMBERS:
-        return Clause(entity, key, comparator, _number(reader, entity, key))
+        number = _whole(reader, key) if key in vocabulary.whole else _number(reader, entity, key)
+        return Clause(entity, key, comparator, number)
     text = _text(reader, entity, key)
     check_pattern(comparator, text)
     return Clause(entity, key, comparator, text)
@@ -139,6 +143,16 @@ def _refusal(entity: str, key: str, comparator: str, allowed: frozenset[str], vo
     return InvalidInput(
         f"Invalid comparator '{comparator}' for {entity} {key!r}. It takes one of: {', '.join(sorted(allowed))}."
     )
+
+
+def _whole(reader: Reader, key: str) -> int:
+    quoted = reader.string()
+    found = _number(reader, "attribute", key) if quoted is None else quoted
+    if isinstance(found, int):
+        return found
+    if isinstance(found, str) and _WHOLE.fullmatch(found):
+        return int(found)
+    raise InvalidInput(f"Invalid value for numeric attribute '{key}': {str(found)[:60]!r}. Write a whole number.")
 
 
 def _number(reader: Reader, entity: str, key: str) -> int | float:

@@ -101,7 +101,8 @@ def _limit(given: int | str | None, most: int) -> int:
     limit = integer(given if given is not None else most, "max_results")
     if limit > most:
         raise InvalidInput(
-            f"Invalid value for request parameter max_results. It must be at most {most}, but got value {limit}"
+            f"Invalid value \"{limit}\" for parameter 'max_results' supplied: It must be at most {most}. "
+            "Turn pages with the token of the page before."
         )
     if limit < 1:
         raise InvalidInput(f"Invalid value for max_results. It must be a positive integer, but got {limit}")

@@ -247,6 +247,17 @@ def test_a_page_has_its_bounds(limit: Any) -> None:
         translate.models_wish(SearchModels(max_results=limit), "model")
 
 
+def test_too_large_a_page_is_refused_in_the_words_that_clients_match_on() -> None:
+    for wish, most in (
+        (lambda: translate.models_wish(SearchModels(max_results=10**15), "model"), "1000."),
+        (lambda: translate.versions_wish(SearchVersions(max_results=10**15), "model"), "200000."),
+    ):
+        with pytest.raises(
+            InvalidInput, match=f"\"{10**15}\" for parameter 'max_results' supplied: It must be at most {most}"
+        ):
+            wish()
+
+
 def test_a_page_of_versions_may_be_large() -> None:
     assert translate.versions_wish(SearchVersions(max_results=200_000), "model").limit == 200_000
 
