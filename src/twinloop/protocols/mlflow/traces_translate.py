@@ -15,6 +15,7 @@ from twinloop.core.errors import InvalidInput
 from twinloop.protocols.mlflow import traces_wire as wire
 from twinloop.protocols.mlflow.assessments_translate import assessment_json, assessment_of
 from twinloop.protocols.mlflow.proto_times import duration, parse_duration, parse_timestamp, timestamp
+from twinloop.protocols.mlflow.translate import shown
 
 Json = dict[str, Any]
 METADATA_LIMIT = 250
@@ -42,7 +43,7 @@ def integer(value: wire.Integer, name: str) -> int:
     except (ValueError, OverflowError):
         found = None
     if found is None or not -(2**63) <= found < 2**63:
-        raise InvalidInput(f"Invalid value {str(value)[:60]!r} for parameter '{name}' supplied: It must be an integer.")
+        raise InvalidInput(f"Invalid value {shown(value)} for parameter '{name}' supplied: It must be an integer.")
     return found
 
 

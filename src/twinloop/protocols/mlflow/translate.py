@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -48,13 +49,18 @@ _BATCH = (("metrics", 1000), ("params", 100), ("tags", 100))
 _BATCH_ALL = 1000
 
 
+def shown(value: float | str) -> str:
+    """What a client sent, in a message: as in JSON, but not all of a long text."""
+    return json.dumps(value[:40] if isinstance(value, str) else value)
+
+
 def integer(value: wire.Integer, name: str) -> int:
     """A 64-bit integer given as a number or as decimal text, as protobuf's JSON allows."""
     if isinstance(value, int):
         return value
     if len(value) <= 20 and value.isascii() and value.removeprefix("-").isdigit():
         return int(value)
-    raise InvalidInput(f"Invalid value {value[:40]!r} for parameter '{name}' supplied: It must be an integer.")
+    raise InvalidInput(f"Invalid value {shown(value)} for parameter '{name}' supplied: It must be an integer.")
 
 
 def number(value: wire.Number, name: str) -> float:
@@ -68,7 +74,7 @@ def number(value: wire.Number, name: str) -> float:
         return float(value)
     except ValueError:
         raise InvalidInput(
-            f"Invalid value {value[:40]!r} for parameter '{name}' supplied: Please specify value as a valid double."
+            f"Invalid value {shown(value)} for parameter '{name}' supplied: Please specify value as a valid double."
         ) from None
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +26,15 @@ from twinloop.core.errors import (
     Unauthenticated,
     Unavailable,
 )
-from twinloop.protocols.mlflow import evaluation_datasets_wire, issues, label_schemas, scorers_wire, translate, wire
+from twinloop.protocols.mlflow import (
+    evaluation_datasets_wire,
+    issues,
+    label_schemas,
+    scorers_wire,
+    traces_translate,
+    translate,
+    wire,
+)
 from twinloop.protocols.mlflow.errors import MLFLOW
 from twinloop.protocols.mlflow.request import decode
 
@@ -153,6 +163,13 @@ def test_numbers_that_are_none_are_refused(field: dict[str, Any]) -> None:
         batch_of(field)
     with pytest.raises(InvalidInput, match=f"for parameter '{name}' supplied: Hint: Value was of type 'str'"):
         decode(json.dumps({"key": "m", "value": 1, "timestamp": 1} | field).encode(), wire.LogMetric)
+
+
+@pytest.mark.parametrize("read", [translate.integer, translate.number, traces_translate.integer])
+def test_text_that_is_no_number_is_shown_as_it_was_written(read: Callable[[str, str], float]) -> None:
+    for given, quoted in (("soon", '"soon"'), ("", '""'), ('"', r'"\""'), ("x" * 50, f'"{"x" * 40}"')):
+        with pytest.raises(InvalidInput, match=re.escape(f"Invalid value {quoted} for parameter 'at' supplied: ")):
+            read(given, "at")
 
 
 @pytest.mark.parametrize(
