@@ -444,6 +444,12 @@ async def test_pages_of_webhooks_neither_repeat_nor_skip(webhooks: Webhooks) -> 
     assert sorted(found) == sorted(made)
 
 
+@pytest.mark.parametrize("token", ["", "zzz", "é" * 32, "0" * 31])
+async def test_a_page_token_that_no_page_gave_is_refused(webhooks: Webhooks, token: str) -> None:
+    with pytest.raises(InvalidInput, match="Invalid page token"):
+        await webhooks.webhooks(LOCAL_ADMIN, before=token)
+
+
 async def test_a_receiver_that_is_answering_when_the_server_stops_is_not_called_again(place: Place) -> None:
     def slowly(request: Received) -> tuple[int, dict[str, str]]:
         time.sleep(0.3)

@@ -33,6 +33,7 @@ from twinloop.core.errors import InvalidInput, TwinloopError
 from twinloop.core.events import Event
 from twinloop.core.ids import new_id
 
+_ID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _PAGE = 1000
 _URL = 2000
@@ -125,10 +126,12 @@ class Webhooks:
         return await self._store.read(lambda c: repository.get(c, who.tenant, id))
 
     async def webhooks(self, who: Principal, limit: int = 100, before: str | None = None) -> Page[Webhook]:
-        """Webhooks, newest first; ``before`` is the ``next`` of the page before."""
+        """Webhooks, newest first; ``before`` is the ``next`` of the page before. Raises InvalidInput."""
         who.require(Role.admin)
         if not 1 <= limit <= _PAGE:
             raise InvalidInput(f"max_results must be between 1 and {_PAGE}.")
+        if before is not None and not _ID.fullmatch(before):
+            raise InvalidInput("Invalid page token. Give the next_page_token of the page before, unchanged.")
         found = await self._store.read(lambda c: repository.page(c, who.tenant, limit + 1, before))
         return Page(tuple(found[:limit]), found[limit - 1].id if len(found) > limit else None)
 
