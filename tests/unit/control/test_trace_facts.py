@@ -60,6 +60,32 @@ def test_other_conventions_are_read_into_mlflows_names(said: dict[str, Any], exp
     assert translated(said) == expected
 
 
+VERCEL_CALL = {
+    "ai.operationId": "ai.streamText.doStream",
+    "ai.prompt.messages": '[{"role": "user", "content": "why?"}]',
+    "ai.prompt.tools": ['{"name": "search"}'],
+    "ai.response.text": "so",
+    "ai.response.toolCalls": '[{"toolName": "search"}]',
+    "ai.response.model": "m",
+}
+
+
+def test_a_call_of_a_model_by_vercels_sdk_shows_its_messages_and_its_tools() -> None:
+    assert translated(VERCEL_CALL) == {
+        "mlflow.spanType": "LLM",
+        "mlflow.spanInputs": {"messages": [{"role": "user", "content": "why?"}], "tools": [{"name": "search"}]},
+        "mlflow.spanOutputs": {"text": "so", "toolCalls": [{"toolName": "search"}], "model": "m"},
+        "mlflow.llm.model": "m",
+    }
+
+
+def test_what_is_told_around_a_call_by_vercels_sdk_stays_as_it_came() -> None:
+    around = {"ai.operationId": "ai.streamText", "ai.prompt": "why?", "ai.response.text": "so"}
+    assert translated(around) == {"mlflow.spanType": "LLM", "mlflow.spanInputs": "why?", "mlflow.spanOutputs": "so"}
+    told = {**VERCEL_CALL, "mlflow.spanInputs": "mine", "mlflow.spanOutputs": "mine"}
+    assert translated(told) == {"mlflow.spanType": "LLM"}
+
+
 def test_what_a_span_says_itself_stands_over_what_is_read_from_other_names() -> None:
     said = {"mlflow.spanInputs": "mine", "input.value": "theirs", "mlflow.llm.model": "a", "llm.model_name": "b"}
     assert translated(said) == {}

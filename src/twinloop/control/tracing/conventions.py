@@ -7,7 +7,7 @@ SDK. The last is our own gateway's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -32,7 +32,10 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Convention(NamedTuple):
-    """Where one convention keeps what MLflow's view of a span shows. ``kinds`` gives MLflow's type of a span."""
+    """Where one convention keeps what MLflow's view of a span shows. ``kinds`` gives MLflow's type of a span.
+
+    Spans of the kinds in ``gathered`` have their inputs and outputs in several attributes each: those that begin so.
+    """
 
     kind: str = ""
     kinds: Mapping[str, str] = {}
@@ -46,6 +49,7 @@ class Convention(NamedTuple):
     models: tuple[str, ...] = ()
     provider: str = ""
     tools: str = ""
+    gathered: Mapping[str, tuple[str, str]] = {}
 
 
 def _same(*names: str) -> dict[str, str]:
@@ -64,6 +68,7 @@ _GEN_AI_KINDS = {
     "text_completion": "LLM",
 }
 _VERCEL_TEXT = ("ai.generateText", "ai.streamText", "ai.generateObject", "ai.streamObject")
+_VERCEL_CALLS = ("ai.generateText.doGenerate", "ai.streamText.doStream")
 
 CONVENTIONS = (
     Convention(
@@ -123,8 +128,7 @@ CONVENTIONS = (
         kind="ai.operationId",
         kinds={
             **dict.fromkeys(_VERCEL_TEXT, "LLM"),
-            "ai.generateText.doGenerate": "LLM",
-            "ai.streamText.doStream": "LLM",
+            **dict.fromkeys(_VERCEL_CALLS, "LLM"),
             "ai.generateObject.doGenerate": "LLM",
             "ai.streamObject.doStream": "LLM",
             "ai.toolCall": "TOOL",
@@ -132,6 +136,7 @@ CONVENTIONS = (
         },
         inputs=("ai.prompt", "ai.toolCall.args", "ai.value", "ai.values"),
         outputs=("ai.response.text", "ai.toolCall.result", "ai.response.object", "ai.embedding", "ai.embeddings"),
+        gathered=dict.fromkeys(_VERCEL_CALLS, ("ai.prompt.", "ai.response.")),
     ),
     Convention(
         inputs=("lk.user_input", "lk.user_transcript", "lk.chat_ctx", "lk.input_text"),
@@ -209,6 +214,8 @@ def translated(attributes: dict[str, Any]) -> dict[str, Any]:
     if not _FOREIGN.isdisjoint(attributes):
         if plain(attributes.get(TYPE)) in (None, UNKNOWN_TYPE):
             _put(added, {}, TYPE, next(filter(None, (_kind(c, attributes) for c in CONVENTIONS)), None))
+        for name, value in _gathered(attributes):
+            _put(added, attributes, name, value)
         for name, keys in _MERGED:
             _put(added, attributes, name, next((attributes[key] for key in keys if plain(attributes.get(key))), None))
         _put(added, attributes, USAGE, next(filter(None, (_usage(c, attributes) for c in CONVENTIONS)), None))
@@ -218,8 +225,25 @@ def translated(attributes: dict[str, Any]) -> dict[str, Any]:
 
 
 def _put(added: dict[str, Any], present: Mapping[str, Any], name: str, value: Any) -> None:
-    if value and name not in present:
+    if value and name not in present and name not in added:
         added[name] = value
+
+
+def _gathered(attributes: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for convention in CONVENTIONS:
+        kind = plain(attributes.get(convention.kind)) if convention.gathered else None
+        prefixes = convention.gathered.get(kind, ()) if isinstance(kind, str) else ()
+        for name, prefix in zip((INPUTS, OUTPUTS), prefixes, strict=False):
+            yield (
+                name,
+                {key.removeprefix(prefix): _all_plain(attributes[key]) for key in attributes if key.startswith(prefix)},
+            )
+
+
+def _all_plain(value: Any) -> Any:
+    """An attribute, and where it is a list each of its items, as MLflow reads them."""
+    read = plain(value)
+    return [plain(item) for item in read] if isinstance(read, list) else read
 
 
 def _kind(convention: Convention, attributes: Mapping[str, Any]) -> str | None:
