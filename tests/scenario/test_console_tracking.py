@@ -313,6 +313,7 @@ def test_a_trace_shows_what_people_say_of_it(page: Any, base_url: str) -> None:
     playwright.expect(assessments).to_contain_text("small (llm judge)")
     playwright.expect(section(page, "Request and response")).to_contain_text("<b>Why?</b>")
     playwright.expect(section(page, "Tags")).to_contain_text("ops")
+    playwright.expect(section(page, "Spans")).to_contain_text("No span of it has come yet.")
     shoot(page, "assessments")
 
 

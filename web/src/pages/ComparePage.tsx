@@ -11,7 +11,7 @@ import { ExperimentLink, RunLink } from '../parts/Links';
 import { Page, Section } from '../parts/Page';
 import { Empty, Failure } from '../parts/States';
 import { isSystem } from '../runs/columns';
-import { metricRows, paramRows, tagRows, type Row } from '../runs/compare';
+import { environmentRows, metricRows, paramRows, tagRows, type Row } from '../runs/compare';
 import { MetricCharts } from '../runs/MetricCharts';
 import { took } from '../runs/RunTable';
 
@@ -42,6 +42,7 @@ function Comparison({ runs }: { runs: Run[] }) {
     ['Params', paramRows(runs)],
     ['Metrics', metricRows(runs).filter((row) => !isSystem(row.name))],
     ['Tags', tagRows(runs)],
+    ['Differences in code and machine', environmentRows(runs).filter((row) => row.differs)],
   ];
   return (
     <Stack gap="xl">

@@ -15,7 +15,7 @@ import { Page, Section } from '../parts/Page';
 import { Loaded } from '../parts/States';
 import { Artifacts } from '../runs/Artifacts';
 import { isSystem } from '../runs/columns';
-import { ownTags } from '../runs/compare';
+import { environment, ownTags } from '../runs/compare';
 import { MetricCharts } from '../runs/MetricCharts';
 import { PipelineRunView } from '../runs/PipelineRunView';
 import { took } from '../runs/RunTable';
@@ -75,7 +75,7 @@ function OneRun({ run }: { run: Run }) {
         </Section>
       )}
       <Section title="Environment">
-        <Facts facts={sorted(run.tags).filter(([key]) => !tags.some(([own]) => own === key))} />
+        <Facts facts={environment(run.tags).sort()} />
       </Section>
     </Stack>
   );

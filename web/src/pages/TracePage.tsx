@@ -1,4 +1,4 @@
-import { Stack } from '@mantine/core';
+import { Stack, Text } from '@mantine/core';
 import { useQuery } from '@tanstack/react-query';
 import { useParams } from '@tanstack/react-router';
 
@@ -30,7 +30,13 @@ export function TracePage() {
             )}
             <Notes trace={trace.trace_id} />
             <Section title="Spans">
-              <Waterfall spans={trace.spans} />
+              {trace.spans.length > 0 ? (
+                <Waterfall spans={trace.spans} />
+              ) : (
+                <Text size="sm" c="dimmed">
+                  No span of it has come yet.
+                </Text>
+              )}
             </Section>
             {trace.release && <Lineage title="Why this answer" node={trace.trace_id} towards="parent" />}
           </Stack>

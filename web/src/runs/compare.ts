@@ -24,9 +24,22 @@ export function tagRows(runs: Run[]): Row[] {
   return rows(runs, (run) => Object.fromEntries(ownTags(run.tags)));
 }
 
-/** Tags that people and programs set for themselves; the rest are notes of MLflow and Twinloop. */
+/** What was noted of the code, the machine and the seeds. */
+export function environmentRows(runs: Run[]): Row[] {
+  return rows(runs, (run) => Object.fromEntries(Object.entries(run.tags).filter(([key]) => CAPTURED.test(key))));
+}
+
+const CAPTURED = /^(code|environment|seed|mlflow\.source)\./;
+const NOTED = /^(mlflow|twinloop|code|environment|seed)\./;
+
+/** Tags that people and programs set for themselves. */
 export function ownTags(tags: { [key: string]: string }): [string, string][] {
-  return Object.entries(tags).filter(([key]) => !/^(mlflow|twinloop)\./.test(key));
+  return Object.entries(tags).filter(([key]) => !NOTED.test(key));
+}
+
+/** Tags that MLflow and Twinloop set. */
+export function environment(tags: { [key: string]: string }): [string, string][] {
+  return Object.entries(tags).filter(([key]) => NOTED.test(key));
 }
 
 function rows(runs: Run[], read: (run: Run) => { [name: string]: string }): Row[] {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Run } from '../api/types';
 import { metric, size } from '../format/number';
 import { available, nextOrder, ordering, preferred } from './columns';
-import { metricRows, ownTags, paramRows } from './compare';
+import { environmentRows, metricRows, ownTags, paramRows } from './compare';
 import { imageType, textOf } from './preview';
 import { coordinates, positive } from './series';
 
@@ -54,9 +54,19 @@ describe('comparison', () => {
   });
 
   it('leaves out the notes of MLflow and Twinloop', () =>
-    expect(ownTags({ 'mlflow.user': 'ann', team: 'ops', 'twinloop.host': 'x', 'mlflowish': 'y' })).toEqual([
+    expect(ownTags({ 'mlflow.user': 'ann', team: 'ops', 'environment.cpu': 'x', 'seed.numpy': '1', mlflowish: 'y' })).toEqual([
       ['team', 'ops'],
       ['mlflowish', 'y'],
+    ]));
+});
+
+describe('environment', () => {
+  const on = (cpu: string): Run => ({ ...RUNS[0]!, tags: { 'mlflow.runName': cpu, 'environment.cpu': cpu, 'mlflow.source.name': 'a.py' } });
+
+  it('compares code and machine, and no names', () =>
+    expect(environmentRows([on('x'), on('y')])).toEqual([
+      { name: 'environment.cpu', values: ['x', 'y'], differs: true },
+      { name: 'mlflow.source.name', values: ['a.py', 'a.py'], differs: false },
     ]));
 });
 
