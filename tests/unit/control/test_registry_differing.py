@@ -31,6 +31,25 @@ def test_places_are_named_by_their_path() -> None:
     ]
 
 
+def test_one_item_more_in_a_list_is_one_difference() -> None:
+    names = [f"item {n}" for n in range(5000)]
+    more = [*names[:7], "new", *names[7:]]
+    assert differences({"names": names}, {"names": more}) == [Difference("names[7]", "added", after="new")]
+    assert differences({"names": more}, {"names": names}) == [Difference("names[7]", "removed", "new")]
+    two = [*names[1:100], "b", *names[100:]]
+    assert differences({"names": names}, {"names": two}) == [
+        Difference("names[0]", "removed", "item 0"),
+        Difference("names[99]", "added", after="b"),
+    ]
+
+
+def test_long_lists_that_have_little_in_common_are_compared_place_by_place() -> None:
+    before, after = [str(n) for n in range(1000)], [str(-n) for n in range(1, 1001)]
+    found = differences({"names": before}, {"names": after})
+    assert len(found) == 1000
+    assert found[10] == Difference("names[10]", "changed", "10", "-11")
+
+
 def test_a_template_is_compared_line_by_line() -> None:
     (found,) = differences({"template": "Hi {{name}}\nBye"}, {"template": "Hello {{name}}\nBye"})
     assert found.text.splitlines() == [

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 _LONG = 60
 _MOST = 10_000
+_ALIGNED = 250_000
+"""Where more of two lists differs, by the product of the lengths, they are compared place by place."""
 
 
 class Difference(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -41,13 +43,40 @@ def _compare(path: str, before: Any, after: Any) -> Iterator[Difference]:
             inner = f"{path}.{key}" if path else str(key)
             yield from _member(inner, key in before, key in after, before.get(key), after.get(key))
     elif isinstance(before, list | tuple) and isinstance(after, list | tuple):
-        for index in range(max(len(before), len(after))):
-            old, new = index < len(before), index < len(after)
-            yield from _member(
-                f"{path}[{index}]", old, new, before[index] if old else None, after[index] if new else None
-            )
+        yield from _lists(path, before, after)
     elif before != after or type(before) is not type(after):
         yield Difference(path, "changed", before, after, _unified(path, before, after))
+
+
+def _lists(path: str, before: Sequence[Any], after: Sequence[Any]) -> Iterator[Difference]:
+    """One item more or less is one difference, wherever it stands. Places are in ``after``; of what is gone, in ``before``."""
+    for step, i, i_end, j, j_end in _aligned([_key(item) for item in before], [_key(item) for item in after]):
+        both = min(i_end - i, j_end - j) if step == "replace" else 0
+        for offset in range(both):
+            yield from _compare(f"{path}[{j + offset}]", before[i + offset], after[j + offset])
+        if step != "equal":
+            for index in range(i + both, i_end):
+                yield Difference(f"{path}[{index}]", "removed", before[index])
+            for index in range(j + both, j_end):
+                yield Difference(f"{path}[{index}]", "added", after=after[index])
+
+
+def _aligned(old: list[str], new: list[str]) -> Iterator[tuple[str, int, int, int, int]]:
+    """difflib's steps from ``old`` to ``new``; what begins and ends alike is cut off first, for its time is quadratic."""
+    shorter = min(len(old), len(new))
+    start = next((n for n in range(shorter) if old[n] != new[n]), shorter)
+    end = next((n for n in range(shorter - start) if old[-1 - n] != new[-1 - n]), shorter - start)
+    a, b = old[start : len(old) - end], new[start : len(new) - end]
+    if len(a) * len(b) > _ALIGNED:
+        yield "replace", start, start + len(a), start, start + len(b)
+        return
+    for step, i, i_end, j, j_end in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
+        yield step, start + i, start + i_end, start + j, start + j_end
+
+
+def _key(item: Any) -> str:
+    """Equal for equal items of the same type; 1, 1.0 and true are three."""
+    return f"{type(item).__name__}:{msgspec.json.encode(item, order='sorted').decode()}"
 
 
 def _member(path: str, old: bool, new: bool, before: Any, after: Any) -> Iterator[Difference]:
