@@ -9,9 +9,9 @@ from twinloop.control.registry.model import Parent
 from twinloop.control.security.model import Principal
 from twinloop.control.transfer.imported import Describe, ImportedVersion
 from twinloop.ml.training.describing import Packages
-from twinloop.protocols.mlflow.places import TrackingPlaces
 from twinloop.protocols.mlflow.registry import Given
 from twinloop.protocols.mlflow.registry_describing import Describing
+from twinloop.protocols.mlflow.registry_places import TrackingPlaces
 
 
 def describing(app: App) -> Describe:

@@ -9,9 +9,9 @@ from twinloop.control.registry.errors import CardNotFound, VersionNotFound
 from twinloop.control.security.model import Principal
 from twinloop.core.errors import NotFound
 from twinloop.protocols.mlflow.artifacts_places import Places
-from twinloop.protocols.mlflow.places import TrackingPlaces
 from twinloop.protocols.mlflow.registry import title_of
 from twinloop.protocols.mlflow.registry_checks import number
+from twinloop.protocols.mlflow.registry_places import TrackingPlaces
 
 
 def run_place(app: App) -> Callable[[Principal, str], Awaitable[str]]:

@@ -28,8 +28,8 @@ from twinloop.protocols.mlflow import traces as mlflow_traces
 from twinloop.protocols.mlflow import traces_v2 as mlflow_traces_v2
 from twinloop.protocols.mlflow import webhooks as mlflow_webhooks
 from twinloop.protocols.mlflow.errors import MLFLOW
-from twinloop.protocols.mlflow.places import TrackingPlaces
 from twinloop.protocols.mlflow.registry_describing import Describing
+from twinloop.protocols.mlflow.registry_places import TrackingPlaces
 from twinloop.protocols.mlflow.routes import routes as mlflow
 from twinloop.protocols.native import (
     answers,
