@@ -21,6 +21,9 @@ from typing import Any
 import pytest
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the console tests need `pip install playwright`")
+WAIT_MS = 20_000
+"""How long a page may take to show something before a test gives up; a busy machine draws slowly."""
+playwright.expect.set_options(timeout=WAIT_MS)
 
 ROOT = Path(__file__).parents[1]
 STATIC = ROOT / "src/twinloop/server/static/index.html"
@@ -74,7 +77,7 @@ def launched() -> Iterator[Any]:
 def looking(browser: Any, base_url: str) -> Iterator[Any]:
     """A page that must not raise, complain in the browser's console, or ask any other host."""
     context = browser.new_context(base_url=base_url, viewport={"width": 1280, "height": 860}, color_scheme="light")
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(WAIT_MS)
     opened = context.new_page()
     problems: list[str] = []
     opened.on("pageerror", lambda error: problems.append(str(error)))

@@ -4,11 +4,10 @@ import { lazy, Suspense, useMemo } from 'react';
 
 import type { Trace } from '../api/types';
 import { duration, latency } from '../format/time';
+import { COLORS, frame } from './palette';
 
 const Chart = lazy(() => import('./Chart'));
 const HEIGHT = 220;
-// Okabe and Ito's colours, told apart by readers with any common colour blindness.
-const COLORS = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00'];
 
 /** Every recent trace as a dot: when it came, how long it took, and which release answered. A click opens it. */
 export function LatencyChart({ traces }: { traces: Trace[] }) {
@@ -43,8 +42,7 @@ function scatter(traces: Trace[], dark: boolean) {
     const release = trace.release ?? 'no release';
     groups.set(release, [...(groups.get(release) ?? []), trace]);
   }
-  const line = dark ? '#343a40' : '#e3e8eb';
-  const text = dark ? '#9aa4ad' : '#5c6770';
+  const { rule, text } = frame(dark);
   return {
     animation: false,
     useUTC: true,
@@ -52,11 +50,11 @@ function scatter(traces: Trace[], dark: boolean) {
     grid: { left: 64, right: 16, top: 36, bottom: 28 },
     legend: { top: 0, right: 0, textStyle: { color: text }, icon: 'circle', itemWidth: 10 },
     tooltip: { formatter: tip, confine: true },
-    xAxis: { type: 'time', splitNumber: 6, axisLabel: { color: text, hideOverlap: true }, axisLine: { lineStyle: { color: line } } },
+    xAxis: { type: 'time', splitNumber: 6, axisLabel: { color: text, hideOverlap: true }, axisLine: { lineStyle: { color: rule } } },
     yAxis: {
       type: spread(traces) ? 'log' : 'value',
       axisLabel: { color: text, formatter: (ms: number) => duration(ms) },
-      splitLine: { lineStyle: { color: line } },
+      splitLine: { lineStyle: { color: rule } },
     },
     series: [...groups].map(([release, members]) => ({
       name: release,

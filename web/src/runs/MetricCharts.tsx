@@ -5,7 +5,8 @@ import { lazy, Suspense, useMemo, useState } from 'react';
 import { seriesQuery } from '../api/tracking';
 import type { Run } from '../api/types';
 import { metric } from '../format/number';
-import { COLORS, lineChart, positive, type Across, type Line } from './series';
+import { COLORS } from '../parts/palette';
+import { lineChart, positive, type Across, type Line } from './series';
 
 const Chart = lazy(() => import('../parts/Chart'));
 const HEIGHT = 190;

@@ -2,6 +2,7 @@
 
 import type { Point } from '../api/types';
 import { metric } from '../format/number';
+import { COLORS, frame } from '../parts/palette';
 
 export type Across = 'step' | 'time';
 
@@ -9,9 +10,6 @@ export interface Line {
   name: string;
   points: Point[];
 }
-
-// Okabe and Ito's colours, told apart by readers with any common colour blindness.
-export const COLORS = ['#0072b2', '#e69f00', '#009e73', '#cc79a7', '#56b4e9', '#d55e00', '#f0e442', '#7f7f7f'];
 
 /** Each point as [x, y]: x is the step, or the seconds since the first point of its line. NaN leaves a gap. */
 export function coordinates(points: Point[], across: Across): [number, number | null][] {
@@ -25,8 +23,7 @@ export function positive(lines: Line[]): boolean {
 }
 
 export function lineChart(lines: Line[], across: Across, log: boolean, dark: boolean) {
-  const rule = dark ? '#343a40' : '#e3e8eb';
-  const text = dark ? '#9aa4ad' : '#5c6770';
+  const { rule, text } = frame(dark);
   return {
     animation: false,
     color: COLORS,
