@@ -238,6 +238,26 @@ def test_files_of_a_run_are_browsed_shown_and_downloaded(page: Any, runs: list[s
     shoot(page, "files")
 
 
+def test_a_server_with_keys_asks_for_one_and_its_files_are_downloaded_with_it(browser: Any, tmp_path: Path) -> None:
+    with serving(tmp_path / "home") as url:
+        with tl.connect(url) as client:
+            secret = client.call("POST", "/api/v1/keys", {"name": "ann", "role": "admin"})["secret"]
+        with pytest.MonkeyPatch.context() as patch, spooling(patch, tmp_path, url, exit_wait_s=30.0):
+            patch.setenv("TWINLOOP_KEY", secret)
+            run = train(4)
+        with looking(browser, url) as page:
+            page.goto(f"/runs/{run}")
+            page.get_by_label("API key").first.fill("tl-wrong")
+            page.get_by_role("button", name="Use this key").click()
+            page.get_by_label("API key").first.fill(secret)
+            page.get_by_role("button", name="Use this key").click()
+            with page.expect_download() as caught:
+                section(page, "Files").get_by_label("Download long.txt").click()
+            caught.value.save_as(tmp_path / "got.txt")
+            assert (tmp_path / "got.txt").read_bytes() == b"line\n" * 100_000
+            assert secret not in page.content()
+
+
 def test_a_card_shows_its_versions_what_changed_and_its_history(page: Any) -> None:
     page.goto("/registry?kind=model")
     row = page.get_by_role("row").filter(has_text="churn")

@@ -90,7 +90,8 @@ function Download({ file }: { file: Artifact }) {
     const url = URL.createObjectURL(await bytes(file.path));
     const link = Object.assign(document.createElement('a'), { href: url, download: lastName(file.path) });
     link.click();
-    URL.revokeObjectURL(url);
+    // Not at once: the browser begins to read the bytes after this.
+    window.setTimeout(() => URL.revokeObjectURL(url), 60_000);
   };
   const label = `Download ${lastName(file.path)}`;
   if (apiKey.get()) {
