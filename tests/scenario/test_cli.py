@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import twinloop as tl
 from tests.serving import ServerProcess
 
 
@@ -107,6 +109,38 @@ def test_keys_are_made_listed_and_revoked(tmp_path: Path) -> None:
     assert made["secret"].startswith("tl-")
     refused = twinloop("status", home=home, expect=2)
     assert "Bearer" in refused.stderr
+
+
+def test_runs_are_listed_shown_compared_deleted_and_restored(tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "home") as server, tl.connect(server.url) as client:
+        ids = []
+        for depth in (3, 6):
+            with client.runs.start("delays", f"depth {depth}", {"team": "ops"}) as run:
+                run.log({"auc": depth / 10, "nan": math.nan}, params={"depth": depth, "eta": 0.1})
+                ids.append(run.id)
+        asked = {"url": server.url}
+        assert "delays" in twinloop("runs", "experiments", **asked).stdout
+        head, *rows = twinloop("runs", "list", "delays", "--order", "metrics.auc ASC", **asked).stdout.splitlines()
+        assert head.split() == ["RUN", "NAME", "STATUS", "STARTED", "auc", "nan"]
+        assert [row.split()[0] for row in rows] == ids
+        chosen = ("runs", "list", "delays", "--filter", "params.depth = '6'", "--param", "depth")
+        assert twinloop(*chosen, **asked).stdout.splitlines()[1].split()[-1] == "6"
+        assert [run["id"] for run in document("runs", "list", "delays", "--limit", "1", **asked)["runs"]] == ids[1:]
+        shown = twinloop("runs", "show", ids[0], **asked).stdout
+        assert "auc  0.3  at step 0" in shown
+        assert "team" in shown
+        compared = twinloop("runs", "compare", *ids, **asked).stdout
+        assert "depth" in compared
+        assert "eta" not in compared
+        assert "eta" in twinloop("runs", "compare", *ids, "--all", **asked).stdout
+        twinloop("runs", "delete", ids[0], **asked)
+        assert len(document("runs", "list", "delays", **asked)["runs"]) == 1
+        assert [run["id"] for run in document("runs", "list", "delays", "--deleted", **asked)["runs"]] == ids[:1]
+        twinloop("runs", "restore", ids[0], **asked)
+        assert len(document("runs", "list", "delays", **asked)["runs"]) == 2
+        said = twinloop("runs", "list", "delays", "--filter", "metrics.auc LIKE 'x'", expect=2, **asked).stderr
+        assert said.startswith("twinloop: ")
+        assert "LIKE" in said
 
 
 @pytest.mark.parametrize(

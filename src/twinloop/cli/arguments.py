@@ -17,6 +17,7 @@ _AREAS = (
     "demo",
     "projects",
     "releases",
+    "runs",
     "registry",
     "lineage",
     "asking",

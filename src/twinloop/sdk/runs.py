@@ -27,13 +27,25 @@ class Runs:
         return self._client.call("GET", f"/api/v1/runs/{_part(run_id)}")
 
     def search(
-        self, experiment: str = "Default", filter: str = "", order: Sequence[str] = (), limit: int = 100
+        self,
+        experiment: str = "Default",
+        filter: str = "",
+        order: Sequence[str] = (),
+        limit: int = 100,
+        view: str = "active",
     ) -> Iterator[Json]:
         """Every run that fits, newest first unless ``order`` says otherwise; ``limit`` is the size of a page.
 
-        ``filter`` is in MLflow's grammar: ``metrics.loss < 0.1 AND params.depth = '3'``.
+        ``filter`` is in MLflow's grammar: ``metrics.loss < 0.1 AND params.depth = '3'``. ``view`` may be ``deleted`` or
+        ``all`` too.
         """
-        query: Json = {"experiment": experiment, "filter": filter, "order": ",".join(order), "limit": limit}
+        query: Json = {
+            "experiment": experiment,
+            "filter": filter,
+            "order": ",".join(order),
+            "limit": limit,
+            "view": view,
+        }
         while True:
             page = self._client.call("GET", "/api/v1/runs", query=query)
             yield from page["runs"]
