@@ -131,7 +131,7 @@ def test_no_query_and_no_parameter_makes_any_endpoint_of_mlflow_fail(alone: Serv
         ("GET", "/api/3.0/mlflow/workspaces", "tenant"),
         ("POST", "/ajax-api/3.0/mlflow/gateway/secrets/create", "Secrets of providers"),
         ("POST", "/gateway/chat/mlflow/invocations", "/v1/chat/completions"),
-        ("POST", "/graphql", "console"),
+        ("POST", "/ajax-api/3.0/mlflow/demo/generate", "console"),
         ("GET", "/api/3.0/mlflow/mcp-servers/a/b/versions/1", "tool servers"),
         ("POST", "/api/2.0/mlflow/no/such/thing", "docs/reference/mlflow.md"),
         ("PATCH", "/api/2.0/mlflow/runs/create", "not with this method"),

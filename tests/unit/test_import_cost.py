@@ -12,6 +12,7 @@ import pytest
 HEAVY = {
     "alembic",
     "duckdb",
+    "graphql",
     "numpy",
     "onnx",
     "onnxruntime",

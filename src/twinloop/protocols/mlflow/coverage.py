@@ -154,8 +154,6 @@ GAPS: tuple[Gap, ...] = (
         "MLflow's browser interface",
         "Twinloop has a console of its own at /, and no program calls these.",
         (
-            "GET /graphql",
-            "POST /graphql",
             *_all(
                 _UI3,
                 "GET /ui-telemetry",
@@ -175,6 +173,7 @@ GAPS: tuple[Gap, ...] = (
 NOTES: Mapping[str, str] = {
     f"PUT {_V3}/scorers/online-config": "Kept, so that clients can read it again; nothing judges by itself yet.",
     f"POST {_V3}/scorers/register": "A scorer that carries source code is refused, as MLflow's own server refuses it.",
+    "POST /graphql": "Steps and number of a metric's points are heeded, which MLflow reads from the address instead.",
     f"POST {_V2}/webhooks": "An admin's, as are all of these. The event budget_policy.exceeded can be asked for and never comes.",
 }
 """What an endpoint that is offered does differently from MLflow's own server."""

@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from twinloop.core.errors import NotOffered
 from twinloop.protocols.http import Call, Handler, route
+from twinloop.protocols.mlflow import graphql
 from twinloop.protocols.mlflow.coverage import Gap, missing
 from twinloop.protocols.mlflow.endpoint import Endpoint
 from twinloop.protocols.mlflow.errors import MLFLOW
@@ -25,6 +26,7 @@ _METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 def routes(areas: Iterable[Sequence[Endpoint]]) -> list[Route]:
     """Routes of every area, each under ``/api`` for clients and under ``/ajax-api`` for browsers."""
     offered = [endpoint for area in areas for endpoint in area]
+    offered += graphql.endpoints(offered)
     found = [
         route(MLFLOW, endpoint.method, path, endpoint.handler, limit=endpoint.limit, public=endpoint.public)
         for endpoint in offered
