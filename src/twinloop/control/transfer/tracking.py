@@ -163,6 +163,7 @@ _RUNS: dict[str, Any] = {
     "scope": ("id",),
     "needs": (_IN_EXPERIMENT,),
     "lookups": (("experiment",),),
+    "defaults": {"resumed_ms": None},
     "check": _run,
 }
 _PLAIN_RUNS = Shape(**_RUNS)

@@ -53,6 +53,7 @@ def run_rows(run: FoundRun, experiment: FoundExperiment, number: int) -> dict[st
         "lifecycle": run.lifecycle,
         "deleted_ms": _deleted_ms(run, experiment) if deleted else None,
         "artifact_uri": f"mlflow-artifacts:/{run_place(number, run.id)}",
+        "resumed_ms": None,
     }
     tags = {RUN_NAME_TAG: run.name} | run.tags if run.name else run.tags
     return {
