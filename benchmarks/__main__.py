@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 
-NAMES = ("start", "pipeline", "point_in_time", "gateway", "prediction", "spooling")
+NAMES = ("start", "pipeline", "point_in_time", "tracking", "gateway", "prediction", "spooling")
 
 
 def main(names: list[str]) -> int:
