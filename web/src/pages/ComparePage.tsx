@@ -80,7 +80,7 @@ function SideBySide({ runs, rows }: { runs: Run[]; rows: Row[] }) {
                 <RunLink id={run.id}>{run.name}</RunLink> <RunBadge status={run.status} />
                 <Text size="xs" c="dimmed" component="div" fw={400}>
                   <Ago at={run.started_at} />
-                  {took(run) ? `, took ${took(run)}` : ''}, in <ExperimentLink id={run.experiment}>{run.experiment}</ExperimentLink>
+                  {took(run) ? `, took ${took(run)}` : ''}, <ExperimentLink id={run.experiment} />
                 </Text>
               </Table.Th>
             ))}

@@ -28,7 +28,7 @@ export function Past({ entries, more }: { entries: HistoryEntry[]; more: boolean
       </Listing>
       {more && (
         <Text size="sm" c="dimmed">
-          These are the newest {entries.length}; `twinloop history` has them all.
+          These are the newest {entries.length}; `twinloop history --limit` shows more.
         </Text>
       )}
     </>

@@ -49,7 +49,7 @@ function Folder({ root }: { root: string }) {
               <FileTable files={items} onOpen={(file) => (file.is_dir ? go(file.path) : setOpen(file))} />
               {next && (
                 <Text size="sm" c="dimmed" mt="xs">
-                  These are the first {items.length}; the rest is listed by `twinloop` and the API.
+                  These are the first {items.length}. A program lists them all: client.artifacts.list.
                 </Text>
               )}
             </>
@@ -63,7 +63,7 @@ function Folder({ root }: { root: string }) {
 
 function FileTable({ files, onOpen }: { files: Artifact[]; onOpen: (file: Artifact) => void }) {
   return (
-    <Listing minWidth={480} heads={['Name', { number: 'Size' }, 'Stored', { number: 'Bytes' }]}>
+    <Listing minWidth={480} heads={['Name', { number: 'Size' }, 'Stored', { number: 'Download' }]}>
       {files.map((file) => (
         <Table.Tr key={file.path}>
           <Table.Td>
